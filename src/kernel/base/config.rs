@@ -1,0 +1,1 @@
+//! Configuration: built-in < TOML file < environment < flags.

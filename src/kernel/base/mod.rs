@@ -1,0 +1,16 @@
+//! Floor 0: ids, time and randomness, the two kinds of "no", limits.
+//! Knows nothing above it: no SQL, no frames, no keys.
+
+pub mod config;
+pub mod fault;
+pub mod id;
+pub mod limits;
+pub mod phi;
+pub mod refusal;
+pub mod world;
+
+pub use fault::{Fault, Stop};
+pub use id::{ChannelId, EntryId, ItemId, OrganizationId, PatientId, SessionId, ThingId, UserId};
+pub use phi::{Phi, Secret};
+pub use refusal::{Code, Refusal};
+pub use world::{Micros, World};

@@ -1,0 +1,3 @@
+//! The kernel: the record, its order, its proof, its fan-out, its access rule.
+
+pub mod base;
