@@ -1,1 +1,2 @@
+//! The `carethread` program.
 fn main() {}

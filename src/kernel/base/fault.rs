@@ -38,8 +38,9 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Failed(Fault::Sealed) => Refusal::new(Code::Sealed),
-            Self::Failed(_) => Refusal::new(Code::Internal)
-                .detail("The outcome is unknown. Repeat with the same key; the first result is returned if it was kept."),
+            Self::Failed(_) => Refusal::new(Code::Internal).detail(
+                "The outcome is unknown. Repeat with the same key; the first result is returned if it was kept.",
+            ),
         }
     }
 }
