@@ -2,4 +2,5 @@
 //!
 //! Three shelves; imports go down only: `interfaces` -> `features` -> `kernel` (see ARCHITECTURE.md).
 
+pub mod interfaces;
 pub mod kernel;
