@@ -5,7 +5,11 @@
 
 pub mod chain;
 pub mod encoding;
+pub mod file;
+pub mod head;
+pub mod jwk;
 pub mod keyring;
+pub mod merkle;
 pub mod note;
 pub mod provider;
 pub mod seal;
@@ -18,12 +22,15 @@ use zeroize::Zeroizing;
 
 pub use chain::Leaf;
 pub use encoding::{base64, base64_url, canonical, from_base64, from_base64_url, from_hex, hex};
+pub use file::{FileOpener, FilePlace, FileSealer};
+pub use head::{AuditHead, Checkpoint, HeadNote};
+pub use jwk::DocumentKey;
 pub use keyring::{Keyring, WrappedKey};
 pub use note::{Signer, VerifierKey};
 pub use provider::{EnvProvider, FileProvider, KeyFileError, KeyProvider};
 pub use seal::{DataKey, OpenedBody, Place, Purpose};
 pub use token::{command_mac, lookup_mac, new_token, token_hash};
-pub use wrap::{Kek, KeyOwner};
+pub use wrap::{Binding, Kek, KeyOwner};
 
 /// A SHA-256 digest.
 pub type Hash = [u8; 32];
