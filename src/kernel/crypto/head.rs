@@ -272,9 +272,8 @@ mod tests {
             .strip_prefix("\u{2014} record.example ")
             .expect("named");
         assert!(hex(&from_base64(line).expect("base64")).starts_with("7dca6d320aa1168c925b97e7"));
-        let site_leaf = leaf_hash(note.as_bytes());
         assert_eq!(
-            hex(&site_leaf),
+            hex(&head().site_leaf()),
             "df273f6c867e8fafbafd5d28dd09e1be2a92936220bc34fcd31f710402766d04"
         );
         assert_eq!(HeadNote::verify(&note, signer().verifier()).expect("opens"), head());
