@@ -28,7 +28,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use sqlx::{Executor, PgConnection, SqlStr, SqliteConnection};
+use sqlx::{Column as _, Executor, PgConnection, SqlStr, SqliteConnection, TypeInfo as _};
 use uuid::Uuid;
 
 use super::base::Secret;
@@ -61,6 +61,8 @@ pub struct Prepared {
     pub binds: usize,
     /// The names of its columns.
     pub columns: Vec<String>,
+    /// The types of its columns as this database calls them; `NULL` where SQLite cannot tell before a row is there.
+    pub types: Vec<String>,
 }
 
 /// An open database. Cheap to clone; all clones are one database.
@@ -189,21 +191,19 @@ impl Db {
     /// # Errors
     /// When the database refuses it.
     pub async fn prepare(&self, sql: &'static str) -> sqlx::Result<Prepared> {
-        fn told<S: sqlx::Statement>(statement: &S) -> Prepared
-        where
-            <S::Database as sqlx::Database>::Column: sqlx::Column,
-        {
+        fn told<S: sqlx::Statement>(statement: &S) -> Prepared {
             let binds = match statement.parameters() {
                 Some(sqlx::Either::Left(types)) => types.len(),
                 Some(sqlx::Either::Right(count)) => count,
                 None => 0,
             };
+            let columns = statement.columns();
             Prepared {
                 binds,
-                columns: statement
-                    .columns()
+                columns: columns.iter().map(|column| column.name().to_owned()).collect(),
+                types: columns
                     .iter()
-                    .map(|column| sqlx::Column::name(column).to_owned())
+                    .map(|column| column.type_info().name().to_owned())
                     .collect(),
             }
         }
@@ -214,7 +214,7 @@ impl Db {
             .map(|statement| told(&statement)))
     }
 
-    /// The column of `SHOW` or `PRAGMA`-like single texts: the version of the database, for `doctor`.
+    /// The database's name and version, for a person to read.
     ///
     /// # Errors
     /// When it cannot be read.

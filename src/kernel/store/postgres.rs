@@ -99,8 +99,11 @@ impl Postgres {
     }
 }
 
-/// Holds back every other process that would migrate, until the end of the transaction.
+/// Holds back every other process that would migrate, until the end of the transaction; waits as long as that takes.
 pub(super) async fn lock_migrations(connection: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("SET LOCAL lock_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(connection)

@@ -5,7 +5,7 @@ pub mod append;
 pub mod checkpoint;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ struct Shared {
     /// Something was committed since the last look of the checkpointer.
     dirty: AtomicBool,
     committed: Notify,
+    /// Raised by [`Sqlite::reopen`]: whoever holds another connection opens it again too.
+    opened: AtomicU64,
 }
 
 struct Writer {
@@ -91,6 +93,7 @@ impl Sqlite {
             readers,
             dirty: AtomicBool::new(true),
             committed: Notify::new(),
+            opened: AtomicU64::new(0),
         })))
     }
 
@@ -116,6 +119,7 @@ impl Sqlite {
 
     pub(super) async fn reopen(&self) -> Result<(), OpenError> {
         let mut writer = self.0.writer.lock().await;
+        self.0.opened.fetch_add(1, Ordering::AcqRel);
         // Dropped, not closed: closing would try to write again. Its thread ends by itself.
         drop(writer.connection.take());
         writer.connection = Some(self.0.options.connect().await?);

@@ -48,11 +48,16 @@ pub async fn run(db: Sqlite, cancel: CancellationToken) {
     }
 }
 
-async fn look(db: &Sqlite, held: &mut Option<SqliteConnection>, gap_not_before: &mut Instant) -> sqlx::Result<()> {
-    if held.is_none() {
-        *held = Some(db.0.options.clone().busy_timeout(GAP_WAIT).connect().await?);
+async fn look(
+    db: &Sqlite,
+    held: &mut Option<(SqliteConnection, u64)>,
+    gap_not_before: &mut Instant,
+) -> sqlx::Result<()> {
+    let opened = db.0.opened.load(Ordering::Acquire);
+    if held.as_ref().is_none_or(|(_, at)| *at != opened) {
+        *held = Some((db.0.options.clone().busy_timeout(GAP_WAIT).connect().await?, opened));
     }
-    let Some(connection) = held else { return Ok(()) };
+    let Some((connection, _)) = held else { return Ok(()) };
     let (_, log_pages, _) = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
     if log_pages <= LOG_PAGES_MAX || Instant::now() < *gap_not_before {
         return Ok(());
