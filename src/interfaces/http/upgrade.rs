@@ -260,8 +260,9 @@ mod tests {
 
     #[test]
     fn the_subprotocol_is_chosen_as_the_contract_says() {
-        // offered lists, status, protocol answered, ticket
-        let table: [(&[&str], u16, Option<&str>, Option<&str>); 12] = [
+        // Offered lists, status, protocol answered, ticket.
+        type Row<'a> = (&'a [&'a str], u16, Option<&'a str>, Option<&'a str>);
+        let table: [Row<'_>; 12] = [
             (&[], 101, None, None),
             (&[""], 101, None, None),
             (&["carethread.v1"], 101, Some(SUBPROTOCOL), None),

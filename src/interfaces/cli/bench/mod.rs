@@ -1,0 +1,12 @@
+//! `carethread bench`: what the server does under load, beside the least that could be called the same work.
+//!
+//! [`run::run`] is the command, [`limit::run`] the hidden `bench limit-server`; both write to what they are handed.
+
+pub mod dialect;
+pub mod histogram;
+pub mod limit;
+pub mod load;
+pub mod process;
+pub mod run;
+pub mod scenario;
+pub mod setup;
