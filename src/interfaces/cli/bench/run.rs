@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::scenario::{Catchup, Fanout, Found, Ground, Idle, Rate, catchup, fanout, idle, rate, table};
+use super::found::{Catchup, Fanout, Found, Idle, Rate, table};
+use super::scenario::{Ground, catchup, fanout, idle, rate};
 use super::setup::{self, Given, Layout};
 use crate::kernel::base::World;
 

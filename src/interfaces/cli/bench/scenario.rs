@@ -1,22 +1,20 @@
-//! The scenarios: each gives a load, measures, and says what it found as a row of a table and as JSON.
+//! The scenarios: each gives a load, measures, and answers with a row ([`super::found`]).
 //!
 //! Each takes the server it runs against ([`Ground`]) and its own numbers, so that a run against Carethread and one against the
 //! limit server stand in one table.
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use futures_util::{SinkExt, StreamExt};
-use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::dialect::{Dialect, Member};
+use super::found::{Catchup, Fanout, Idle, Rate, per};
 use super::histogram::Histogram;
 use super::load::{Crowd, Target, Wire};
 use super::process;
@@ -75,108 +73,6 @@ impl Ground {
     }
 }
 
-/// What a scenario found, ready for a table.
-pub trait Found: Serialize {
-    /// Names of the columns.
-    const COLUMNS: &[&str];
-    /// Its cells, as many as there are columns.
-    fn cells(&self) -> Vec<String>;
-}
-
-/// Writes `rows` as a table with aligned columns.
-///
-/// # Errors
-/// When `out` cannot be written.
-pub fn table<F: Found>(out: &mut dyn Write, rows: &[F]) -> std::io::Result<()> {
-    let mut lines = vec![F::COLUMNS.iter().map(ToString::to_string).collect::<Vec<_>>()];
-    lines.extend(rows.iter().map(Found::cells));
-    let width = |column: usize| {
-        lines
-            .iter()
-            .filter_map(|line| line.get(column))
-            .map(String::len)
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..F::COLUMNS.len()).map(width).collect();
-    for line in &lines {
-        let cells = line.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(column, (cell, &width))| match column {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        writeln!(out, "{}", padded.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    out.flush()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn per(count: u64, of: f64) -> f64 {
-    if of > 0.0 { count as f64 / of } else { 0.0 }
-}
-
-fn ms(us: u64) -> String {
-    format!("{:.2}", per(us, 1000.0))
-}
-
-fn optional(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
-}
-
-/// One row of [`fanout`].
-#[derive(Serialize, Clone, Debug)]
-pub struct Fanout {
-    /// The server.
-    pub server: String,
-    /// Sockets in the team.
-    pub members: usize,
-    /// Messages kept under way together.
-    pub under_way: usize,
-    /// Messages a second, each durable and delivered to every member.
-    pub messages_per_second: f64,
-    /// Deliveries a second.
-    pub deliveries_per_second: f64,
-    /// Median from sending to receiving, microseconds.
-    pub p50_us: u64,
-    /// 99 % take no longer, microseconds.
-    pub p99_us: u64,
-    /// Processor time of the server for one delivery, microseconds.
-    pub processor_us_per_delivery: Option<f64>,
-    /// Deliveries that never came.
-    pub missing: u64,
-    /// Sockets lost.
-    pub fallen: u64,
-    /// Refusals by code.
-    pub refused: BTreeMap<String, u64>,
-}
-
-impl Found for Fanout {
-    const COLUMNS: &[&str] = &[
-        "server",
-        "members",
-        "messages/s",
-        "deliveries/s",
-        "p50 ms",
-        "p99 ms",
-        "cpu us/delivery",
-        "missing",
-        "lost",
-    ];
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.server.clone(),
-            self.members.to_string(),
-            format!("{:.0}", self.messages_per_second),
-            format!("{:.0}", self.deliveries_per_second),
-            ms(self.p50_us),
-            ms(self.p99_us),
-            optional(self.processor_us_per_delivery),
-            self.missing.to_string(),
-            self.fallen.to_string(),
-        ]
-    }
-}
-
 /// One team of `members` sockets; messages as fast as they come back, for `seconds`.
 ///
 /// # Errors
@@ -214,65 +110,6 @@ pub async fn fanout(ground: &Ground, members: usize, seconds: u64) -> anyhow::Re
     };
     crowd.leave().await;
     Ok(found)
-}
-
-/// One row of [`rate`].
-#[derive(Serialize, Clone, Debug)]
-pub struct Rate {
-    /// The server.
-    pub server: String,
-    /// Messages a second asked for.
-    pub asked_per_second: u64,
-    /// Teams they are spread over.
-    pub teams: usize,
-    /// Sockets in each.
-    pub members: usize,
-    /// Deliveries timed.
-    pub deliveries: u64,
-    /// Median from the time a message was due to each receiving, microseconds.
-    pub p50_us: u64,
-    /// 99 % take no longer, microseconds.
-    pub p99_us: u64,
-    /// The longest, microseconds.
-    pub longest_us: u64,
-    /// Processor time of the server, in shares of one core.
-    pub processor: Option<f64>,
-    /// Deliveries that never came.
-    pub missing: u64,
-    /// Sockets lost.
-    pub fallen: u64,
-    /// Refusals by code.
-    pub refused: BTreeMap<String, u64>,
-}
-
-impl Found for Rate {
-    const COLUMNS: &[&str] = &[
-        "server",
-        "messages/s",
-        "teams",
-        "members",
-        "p50 ms",
-        "p99 ms",
-        "max ms",
-        "cores",
-        "missing",
-        "lost",
-    ];
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.server.clone(),
-            self.asked_per_second.to_string(),
-            self.teams.to_string(),
-            self.members.to_string(),
-            ms(self.p50_us),
-            ms(self.p99_us),
-            ms(self.longest_us),
-            self.processor
-                .map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
-            self.missing.to_string(),
-            self.fallen.to_string(),
-        ]
-    }
 }
 
 /// A steady rate for `seconds`, whatever comes back: `per_second` messages over `teams` teams of `members` sockets each.
@@ -326,39 +163,6 @@ pub async fn rate(
     Ok(found)
 }
 
-/// One row of [`idle`].
-#[derive(Serialize, Clone, Debug)]
-pub struct Idle {
-    /// The server.
-    pub server: String,
-    /// Sockets signed in.
-    pub sockets: usize,
-    /// Open sockets the server's process shows with them.
-    pub open: Option<usize>,
-    /// Resident memory before, KiB.
-    pub before_kib: u64,
-    /// Resident memory with them, KiB.
-    pub after_kib: u64,
-    /// Resident memory of one, KiB.
-    pub kib_per_socket: f64,
-    /// Sockets lost while they were quiet.
-    pub fallen: u64,
-}
-
-impl Found for Idle {
-    const COLUMNS: &[&str] = &["server", "sockets", "before KiB", "after KiB", "KiB/socket", "lost"];
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.server.clone(),
-            self.sockets.to_string(),
-            self.before_kib.to_string(),
-            self.after_kib.to_string(),
-            format!("{:.1}", self.kib_per_socket),
-            self.fallen.to_string(),
-        ]
-    }
-}
-
 /// Opens `sockets` sockets over all teams, lets them rest for `seconds`, and looks at the server's memory.
 ///
 /// # Errors
@@ -395,37 +199,6 @@ pub async fn idle(ground: &Ground, sockets: usize, seconds: u64) -> anyhow::Resu
     };
     tokio::join!(crowd.leave(), first.leave());
     Ok(found)
-}
-
-/// One row of [`catchup`].
-#[derive(Serialize, Clone, Debug)]
-pub struct Catchup {
-    /// The server.
-    pub server: String,
-    /// Sockets that were connected, signed in and resumed, a second.
-    pub entered_per_second: f64,
-    /// Median time of one, microseconds.
-    pub p50_us: u64,
-    /// 99 % take no longer, microseconds.
-    pub p99_us: u64,
-    /// Entries read back.
-    pub entries: usize,
-    /// Median time to read them in pages of 200, milliseconds; none where no history is kept.
-    pub history_ms: Option<f64>,
-}
-
-impl Found for Catchup {
-    const COLUMNS: &[&str] = &["server", "entered/s", "p50 ms", "p99 ms", "entries", "history ms"];
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.server.clone(),
-            format!("{:.0}", self.entered_per_second),
-            ms(self.p50_us),
-            ms(self.p99_us),
-            self.entries.to_string(),
-            optional(self.history_ms),
-        ]
-    }
 }
 
 /// Sockets come and go for `seconds`, `at_once` at a time; then one reads the last `entries` of a channel.
