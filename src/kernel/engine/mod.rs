@@ -1,0 +1,374 @@
+//! Floor 3: commands become entries. The trait a record kind implements, and the committer that runs commands in groups.
+//! Does not know: sockets, HTTP, any feature by name (it is handed the registry).
+//! Invariants: no reply before the commit is on disk; nothing is published that is not committed; a refusal comes before any write.
+
+mod auditor;
+mod committer;
+mod execution;
+pub mod fields;
+mod ledger;
+mod link;
+mod outlet;
+mod read;
+mod write;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+pub use execution::Outcome;
+pub use ledger::Ledger;
+pub use link::{Link, subject_sees_item};
+pub use outlet::{News, Outlet, Personal, Silent};
+pub use read::Read;
+pub use write::{Reply, Write};
+
+use super::base::config::Config;
+use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
+use super::base::{Code, Fault, Refusal, Stop, World};
+use super::log::{Fact, Vault};
+use super::policy::audit::Draft;
+use super::policy::{self, Book, PersonKind, Roles, Subject};
+use super::store::Db;
+
+/// A boxed future, as the object-safe trait needs.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The members of `data`.
+pub type Data = Map<String, Value>;
+
+/// What an op does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Entries or state; runs in the committer.
+    Write,
+    /// Nothing; runs on a snapshot, and is audited before its answer leaves.
+    Read,
+}
+
+/// One op of a feature.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// `noun.verb`.
+    pub name: &'static str,
+    /// What it does.
+    pub effect: Effect,
+    /// Reachable by peers; otherwise only by the program itself.
+    pub public: bool,
+    /// Category of its audit rows.
+    pub category: &'static str,
+}
+
+impl Op {
+    /// A public write.
+    #[must_use]
+    pub const fn write(name: &'static str, category: &'static str) -> Self {
+        Self { name, effect: Effect::Write, public: true, category }
+    }
+
+    /// A public read.
+    #[must_use]
+    pub const fn read(name: &'static str, category: &'static str) -> Self {
+        Self { name, effect: Effect::Read, public: true, category }
+    }
+
+    /// The same op, for the program itself only.
+    #[must_use]
+    pub const fn internal(mut self) -> Self {
+        self.public = false;
+        self
+    }
+}
+
+/// What a feature says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Face {
+    /// Its folder.
+    pub name: &'static str,
+    /// Its ops.
+    pub ops: &'static [Op],
+    /// The events it records and projects.
+    pub events: &'static [&'static str],
+    /// Events of others it reacts to, in the same transaction.
+    pub reacts_to: &'static [&'static str],
+    /// Statements that empty its projections, for a rebuild from the log.
+    pub clear: &'static [&'static str],
+}
+
+/// A record kind. One folder, one registry line; the kernel never changes for it.
+pub trait Feature: Send + Sync {
+    /// What it is.
+    fn face(&self) -> Face;
+
+    /// Runs a writing op: ask for a permit first, refuse before anything is written, then record or change state.
+    fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>>;
+
+    /// Answers a reading op.
+    fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>>;
+
+    /// Brings the projections up to an entry: from the entry alone, since a rebuild runs it again.
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>>;
+
+    /// Members that a reply to a write adds to `id, channel, seq, at, head`, from its first entry alone: a repeat gets the same.
+    /// A member named `id` replaces the entry's.
+    fn reply(&self, fact: &Fact) -> Data;
+
+    /// Follows an entry of another feature in the same transaction.
+    fn react<'a>(&'a self, _cx: &'a mut Write<'_>, _fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The entry as the chart takes it: resources of FHIR R4 as JSON, none if the kind has no place there.
+    /// `context` is what the exporter offers every kind (references, names, the item).
+    fn chart(&self, _fact: &Fact, _context: &Value) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
+/// The features by op and by event.
+pub struct Registry {
+    features: &'static [&'static dyn Feature],
+    ops: HashMap<&'static str, (usize, Op)>,
+    events: HashMap<&'static str, usize>,
+    reactions: HashMap<&'static str, Vec<usize>>,
+}
+
+impl Registry {
+    /// From the list of `features/mod.rs`.
+    #[must_use]
+    pub fn new(features: &'static [&'static dyn Feature]) -> Self {
+        let mut registry = Self { features, ops: HashMap::new(), events: HashMap::new(), reactions: HashMap::new() };
+        for (at, feature) in features.iter().enumerate() {
+            let face = feature.face();
+            for op in face.ops {
+                registry.ops.insert(op.name, (at, *op));
+            }
+            for event in face.events {
+                registry.events.insert(event, at);
+            }
+            for event in face.reacts_to {
+                registry.reactions.entry(event).or_default().push(at);
+            }
+        }
+        registry
+    }
+
+    /// Every feature, in order.
+    #[must_use]
+    pub fn features(&self) -> &'static [&'static dyn Feature] {
+        self.features
+    }
+
+    /// The op and whose it is.
+    #[must_use]
+    pub fn op(&self, name: &str) -> Option<(&'static dyn Feature, Op)> {
+        self.ops.get(name).map(|(at, op)| (self.features[*at], *op))
+    }
+
+    /// Whose event it is.
+    #[must_use]
+    pub fn of_event(&self, event: &str) -> Option<&'static dyn Feature> {
+        self.events.get(event).map(|at| self.features[*at])
+    }
+
+    /// Who reacts to an event.
+    #[must_use]
+    pub fn reactions(&self, event: &str) -> &[usize] {
+        self.reactions.get(event).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Everything a running engine shares.
+pub struct Shared {
+    /// The record.
+    pub db: Db,
+    /// Keys.
+    pub vault: Vault,
+    /// What policy holds in memory.
+    pub book: Book,
+    /// The features.
+    pub registry: Registry,
+    /// Clock and randomness.
+    pub world: World,
+    /// Settings.
+    pub config: Config,
+}
+
+/// A command on its way to the committer.
+pub(crate) struct Command {
+    pub(crate) subject: Subject,
+    pub(crate) feature: &'static dyn Feature,
+    pub(crate) op: Op,
+    pub(crate) data: Data,
+    pub(crate) key: Option<CommandKey>,
+    pub(crate) answer: oneshot::Sender<Result<Value, Refusal>>,
+}
+
+/// The idempotency key of a command, with the MAC of what it says.
+#[derive(Clone, Copy)]
+pub(crate) struct CommandKey {
+    pub(crate) key: Uuid,
+    pub(crate) mac: [u8; 32],
+    pub(crate) mac_version: u32,
+}
+
+pub(crate) enum Job {
+    Command(Box<Command>),
+    Audit { drafts: Vec<Draft>, answer: oneshot::Sender<Result<(), Refusal>> },
+}
+
+/// The engine: shared by cloning. Dropping every clone stops the committer after what is queued.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    committing: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>>,
+}
+
+impl Engine {
+    /// Loads the persons and starts the committer.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn start(shared: Shared, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
+        let shared = Arc::new(shared);
+        load_persons(&shared).await?;
+        let (jobs, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
+        let committer = committer::Committer::open(shared.clone(), outlet).await?;
+        let handle = tokio::spawn(committer.run(queue, BATCH_COMMANDS_MAX));
+        Ok(Self { shared, jobs, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
+    }
+
+    /// What it stands on.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Clock and randomness.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.shared.world
+    }
+
+    /// What policy holds in memory.
+    #[must_use]
+    pub fn book(&self) -> &Book {
+        &self.shared.book
+    }
+
+    /// Runs a public op and gives the answer of its frame. For writes that is after the commit.
+    /// The command is queued before this first waits: commands begun in order are committed in order.
+    ///
+    /// # Errors
+    /// The refusal to be told to the caller.
+    pub fn run(&self, subject: Subject, op: &str, data: Data) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+        self.dispatch(subject, op, data, true)
+    }
+
+    /// As [`Engine::run`], for ops of the program itself too.
+    ///
+    /// # Errors
+    /// The refusal to be told to the caller.
+    pub fn run_internal(&self, subject: Subject, op: &str, data: Data) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+        self.dispatch(subject, op, data, false)
+    }
+
+    fn dispatch(&self, subject: Subject, op: &str, data: Data, public: bool) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+        let begun = match self.shared.registry.op(op).filter(|(_, op)| op.public || !public) {
+            None => Err(Refusal::new(Code::UnknownOp).field("op").detail("See docs/protocol.md for the operations.")),
+            Some((_, _)) if self.shared.vault.keyring().is_sealed() => Err(Refusal::new(Code::Sealed)),
+            Some((feature, op)) => match op.effect {
+                Effect::Write => self.submit(subject, feature, op, data).map(Begun::Write),
+                Effect::Read => Ok(Begun::Read(self.clone(), subject, feature, op, data)),
+            },
+        };
+        async move {
+            match begun? {
+                Begun::Write(answer) => answer.await.unwrap_or_else(|_| Err(unknown_outcome())),
+                Begun::Read(engine, subject, feature, op, data) => read::run(&engine, subject, feature, op, data).await,
+            }
+        }
+    }
+
+    fn submit(&self, subject: Subject, feature: &'static dyn Feature, op: Op, mut data: Data) -> Result<oneshot::Receiver<Result<Value, Refusal>>, Refusal> {
+        let key = execution::take_key(&self.shared, op.name, &mut data)?;
+        let (answer, receiver) = oneshot::channel();
+        let command = Command { subject, feature, op, data, key, answer };
+        self.jobs.try_send(Job::Command(Box::new(command))).map_err(|_| {
+            Refusal::new(Code::Busy).detail("Too many commands wait. Repeat with the same key.").retry_after_ms(1000)
+        })?;
+        Ok(receiver)
+    }
+
+    /// Writes audit rows and waits for their commit.
+    ///
+    /// # Errors
+    /// `busy` or `internal`: then what they are about must not happen.
+    pub async fn audit(&self, drafts: Vec<Draft>) -> Result<(), Refusal> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let (answer, receiver) = oneshot::channel();
+        self.jobs.send(Job::Audit { drafts, answer }).await.map_err(|_| Refusal::new(Code::Internal))?;
+        receiver.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal)))
+    }
+
+    /// A read context for `subject`, on one snapshot.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn reader(&self, subject: Subject) -> Result<Read, Fault> {
+        Read::begin(self.shared.clone(), subject).await
+    }
+
+    /// The subject of a person as policy sees it now; none if the account is unknown or suspended.
+    #[must_use]
+    pub fn subject(&self, user: crate::kernel::base::UserId) -> Option<Subject> {
+        let person = self.shared.book.person(user).filter(|person| person.active)?;
+        Some(Subject {
+            user,
+            kind: person.kind,
+            roles: person.roles,
+            session: None,
+            address: None,
+            epoch: person.epoch.load(std::sync::atomic::Ordering::Acquire),
+            stepped_up_until: 0,
+            command_line: false,
+        })
+    }
+
+    /// Stops: finishes what is queued, then closes the database.
+    pub async fn stop(self) {
+        let Self { shared, jobs, committing } = self;
+        drop(jobs);
+        if let Some(handle) = committing.lock().await.take() {
+            // Other clones keep the queue open; ten seconds is what a shutdown may take.
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(10), handle).await;
+        }
+        shared.db.close().await;
+    }
+}
+
+enum Begun {
+    Write(oneshot::Receiver<Result<Value, Refusal>>),
+    Read(Engine, Subject, &'static dyn Feature, Op, Data),
+}
+
+fn unknown_outcome() -> Refusal {
+    Stop::Failed(Fault::Defect("the committer is gone")).refusal()
+}
+
+async fn load_persons(shared: &Shared) -> Result<(), Fault> {
+    let mut tx = shared.db.read().await?;
+    for row in policy::sql::persons(&mut tx).await? {
+        let kind = PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
+        shared.book.put_person(row.id, kind, Roles(row.roles), row.active, row.epoch);
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! One reading command: a snapshot, decisions at the time of use, and an audit row committed before the first byte leaves.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use super::{Data, Engine, Feature, Op, Shared};
+use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop, ThingId};
+use crate::kernel::crypto::seal::Purpose;
+use crate::kernel::log::{self, Head, Thing, Vault};
+use crate::kernel::policy::audit::Draft;
+use crate::kernel::policy::{self, Access, Object, Permit, Right, Subject};
+use crate::kernel::store::Tx;
+
+/// The context of one reading command.
+pub struct Read {
+    shared: Arc<Shared>,
+    subject: Subject,
+    now: Micros,
+    tx: Tx,
+    /// What the audit row says; features fill in patient, channel, range.
+    pub audit: Draft,
+}
+
+impl Read {
+    pub(super) async fn begin(shared: Arc<Shared>, subject: Subject) -> Result<Self, Fault> {
+        let tx = shared.db.read().await?;
+        let audit = Draft::of(&subject, "");
+        let now = shared.book.latest(shared.world.now());
+        Ok(Self { shared, subject, now, tx, audit })
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Wall time.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// The snapshot.
+    pub fn tx(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+
+    /// Keys.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.shared.vault
+    }
+
+    /// What the engine shares.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Snapshot and keys at once, for pages of the log.
+    pub fn log(&mut self) -> (&mut Tx, &Vault) {
+        (&mut self.tx, &self.shared.vault)
+    }
+
+    /// The standing at a patient; none if there is no such patient.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn access(&mut self, patient: PatientId) -> Result<Option<Arc<Access>>, Fault> {
+        if let Some(access) = self.shared.book.access(patient) {
+            return Ok(Some(access));
+        }
+        let generation = self.shared.book.generation();
+        // On a connection of its own: the snapshot here may be older than what is to be held for others.
+        let mut fresh = self.shared.db.read().await?;
+        let loaded = policy::sql::load(&mut fresh, patient).await?;
+        Ok(loaded.map(|access| self.shared.book.put_loaded(access, generation)))
+    }
+
+    /// Asks policy about the server.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn permit_server(&mut self, right: Right) -> Result<Permit, Stop> {
+        let permit = policy::decide(&self.subject, right, Object::Server, self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        Ok(permit)
+    }
+
+    /// Asks policy about a patient.
+    ///
+    /// # Errors
+    /// The refusal, or the database's.
+    pub async fn permit_patient(&mut self, right: Right, patient: PatientId) -> Result<(Permit, Arc<Access>), Stop> {
+        let access = self.access(patient).await?;
+        let permit = policy::decide(&self.subject, right, Object::Patient(access.as_deref()), self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        self.audit.patient = Some(patient);
+        Ok((permit, access.ok_or_else(Refusal::not_found)?))
+    }
+
+    /// Asks policy about a channel.
+    ///
+    /// # Errors
+    /// The refusal, or the database's.
+    pub async fn permit_channel(&mut self, right: Right, channel: ChannelId) -> Result<(Permit, Arc<Access>), Stop> {
+        let access = match policy::sql::patient_of(&mut self.tx, channel).await? {
+            Some(patient) => self.access(patient).await?,
+            None => None,
+        };
+        let object = access.as_deref().map(|access| (access, channel));
+        let permit = policy::decide(&self.subject, right, Object::Channel(object), self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        self.audit.patient = Some(permit.patient());
+        self.audit.channel = Some(channel);
+        Ok((permit, access.ok_or_else(Refusal::not_found)?))
+    }
+
+    /// The patients the caller stands at now, with the standing: what lists and counts go over.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn patients(&mut self) -> Result<Vec<(Permit, Arc<Access>)>, Fault> {
+        let ids = if self.subject.command_line {
+            policy::sql::all_patients(&mut self.tx).await?
+        } else {
+            policy::sql::patients_of(&mut self.tx, self.subject.user).await?
+        };
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let access = self.access(id).await?;
+            if let Ok(permit) = policy::decide(&self.subject, Right::SeePatient, Object::Patient(access.as_deref()), self.now)
+                && let Some(access) = access
+            {
+                found.push((permit, access));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The channels of a patient the caller may read now.
+    #[must_use]
+    pub fn readable(&self, access: &Access) -> Vec<ChannelId> {
+        access
+            .channels
+            .keys()
+            .copied()
+            .filter(|id| policy::decide(&self.subject, Right::Read, Object::Channel(Some((access, *id))), self.now).is_ok())
+            .collect()
+    }
+
+    /// Where a channel stands.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn head(&mut self, channel: ChannelId) -> Result<Option<Head>, Fault> {
+        log::sql::head(&mut self.tx, channel).await
+    }
+
+    /// What an id names.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn thing(&mut self, id: ThingId) -> Result<Option<Thing>, Fault> {
+        log::sql::thing(&mut self.tx, id).await
+    }
+
+    /// Opens a sealed column of a projection.
+    ///
+    /// # Errors
+    /// It does not open: an integrity fault.
+    pub async fn open_view(&self, patient: PatientId, row: Uuid, revision: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        self.shared.vault.open_view(patient, Purpose::View, row, revision, sealed).await
+    }
+}
+
+/// Runs a reading op and audits it before the answer leaves.
+pub(super) async fn run(engine: &Engine, subject: Subject, feature: &'static dyn Feature, op: Op, data: Data) -> Result<Value, Refusal> {
+    let answered = match Read::begin(engine.shared.clone(), subject.clone()).await {
+        Ok(mut cx) => {
+            let answer = feature.read(&mut cx, op.name, &data).await;
+            answer.map(|value| (value, cx.audit)).map_err(|stop| (stop, Draft::of(&subject, op.name)))
+        }
+        Err(fault) => Err((Stop::Failed(fault), Draft::of(&subject, op.name))),
+    };
+    match answered {
+        Ok((value, mut audit)) => {
+            audit.action = op.name.to_owned();
+            audit.category = op.category;
+            audit.outcome = "done";
+            engine.audit(vec![audit]).await?;
+            Ok(value)
+        }
+        Err((stop, mut audit)) => {
+            let refusal = super::execution::refusal_of(&stop, op.name);
+            audit.category = op.category;
+            audit.outcome = refusal.code.text();
+            engine.audit(vec![audit]).await?;
+            Err(refusal)
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One writing command in the committer: permit, key, entries.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::ledger::{Ledger, raw};
+use super::{CommandKey, Data};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, Stop, ThingId, UserId};
+use crate::kernel::base::{Code, Refusal};
+use crate::kernel::crypto;
+use crate::kernel::log::{self, Fact, NewFact};
+use crate::kernel::policy::audit::Draft;
+use crate::kernel::policy::{self, Object, Permit, Right, Subject};
+use crate::kernel::store::append::KeyColumns;
+
+/// How a write is answered.
+#[derive(Debug)]
+pub enum Reply {
+    /// From the first entry it recorded.
+    Recorded,
+    /// No entry: this is the whole answer.
+    Plain(Data),
+    /// Done before under the same key: the first answer.
+    Repeated(Data),
+}
+
+/// A key that was used before, with where its first entry stands.
+#[derive(Clone)]
+pub(super) struct Seen {
+    pub(super) mac: Vec<u8>,
+    pub(super) mac_version: u32,
+    pub(super) channel: ChannelId,
+    pub(super) seq: i64,
+}
+
+/// Keys known in this batch: `(author, key, scope)`, scope being the channel or zero.
+pub(super) type SeenKeys = HashMap<(UserId, Uuid, ChannelId), Seen>;
+
+/// The context of one writing command.
+pub struct Write<'a> {
+    ledger: &'a mut Ledger,
+    subject: &'a Subject,
+    /// Wall time of the batch.
+    now: Micros,
+    key: Option<CommandKey>,
+    /// The scope the key was checked in; the first entry carries both.
+    scope: Option<ChannelId>,
+    seen: &'a mut SeenKeys,
+    first: Option<Fact>,
+    last: Option<Fact>,
+    pub(super) audit: Draft,
+    depth: usize,
+}
+
+impl<'a> Write<'a> {
+    pub(super) fn new(ledger: &'a mut Ledger, subject: &'a Subject, now: Micros, key: Option<CommandKey>, seen: &'a mut SeenKeys, audit: Draft) -> Self {
+        ledger.changes = 0;
+        Self { ledger, subject, now, key, scope: None, seen, first: None, last: None, audit, depth: 0 }
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn subject(&self) -> &'a Subject {
+        self.subject
+    }
+
+    /// Wall time of the batch.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// A fresh id.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.ledger.shared().world.id()
+    }
+
+    /// The transaction and what it holds.
+    pub fn ledger(&mut self) -> &mut Ledger {
+        self.ledger
+    }
+
+    /// Leaves the object of the command in its audit row.
+    pub fn about(&mut self, object: ThingId) {
+        self.audit.object = Some(object);
+    }
+
+    /// Asks policy about the server.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn permit_server(&mut self, right: Right) -> Result<Permit, Stop> {
+        let permit = policy::decide(self.subject, right, Object::Server, self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        Ok(permit)
+    }
+
+    /// Asks policy about a patient.
+    ///
+    /// # Errors
+    /// The refusal, or the database's.
+    pub async fn permit_patient(&mut self, right: Right, patient: PatientId) -> Result<Permit, Stop> {
+        let access = self.ledger.access(patient).await?;
+        let permit = policy::decide(self.subject, right, Object::Patient(access.as_deref()), self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        self.audit.patient = Some(patient);
+        Ok(permit)
+    }
+
+    /// Asks policy about a channel.
+    ///
+    /// # Errors
+    /// The refusal, or the database's.
+    pub async fn permit_channel(&mut self, right: Right, channel: ChannelId) -> Result<Permit, Stop> {
+        let access = match self.ledger.patient_of(channel).await? {
+            Some(patient) => self.ledger.access(patient).await?,
+            None => None,
+        };
+        let object = access.as_deref().map(|access| (access, channel));
+        let permit = policy::decide(self.subject, right, Object::Channel(object), self.now)?;
+        self.audit.basis = Some(permit.basis().text());
+        self.audit.patient = Some(permit.patient());
+        self.audit.channel = Some(channel);
+        Ok(permit)
+    }
+
+    /// Checks the command's key, to be called after the permit and before anything else is refused or written. `scope` is the channel
+    /// the command writes to, or [`ChannelId::ZERO`] where the write makes the channel.
+    ///
+    /// # Errors
+    /// `conflict` if the key belongs to another command.
+    pub async fn repeated(&mut self, scope: ChannelId) -> Result<Option<Reply>, Stop> {
+        self.scope = Some(scope);
+        let Some(key) = self.key else { return Ok(None) };
+        let Some(seen) = self.seen.get(&(self.subject.user, key.key, scope)).cloned() else { return Ok(None) };
+        // A MAC of an older key version cannot be compared with one of the newer; it is made again under the old key.
+        let same = seen.mac_version == key.mac_version && subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), key.mac.as_slice()).into();
+        if !same {
+            return Err(Refusal::new(Code::Conflict).field("key").detail("This key belongs to another command. Draw a new one.").into());
+        }
+        let fact = self.fact(seen.channel, seen.seq).await?;
+        let mut reply = reply_of(self.ledger, &fact)?;
+        reply.insert("repeat".into(), true.into());
+        Ok(Some(Reply::Repeated(reply)))
+    }
+
+    async fn fact(&mut self, channel: ChannelId, seq: i64) -> Result<Fact, Stop> {
+        if let Some(fact) = self.ledger.news.facts.iter().find(|fact| fact.channel == channel && fact.seq == seq) {
+            return Ok(fact.clone());
+        }
+        let head = self.ledger.head(channel).await?.ok_or(Fault::Integrity("a key names a channel that is not there"))?;
+        let vault = self.ledger.vault().clone();
+        let facts = log::since(self.ledger.tx(), &vault, &head, seq - 1, seq, 1).await?;
+        facts.into_iter().next().ok_or_else(|| Fault::Integrity("a key names an entry that is not there").into())
+    }
+
+    /// An entry of the past, for features that correct one.
+    ///
+    /// # Errors
+    /// The database's, or it does not open.
+    pub async fn entry(&mut self, channel: ChannelId, seq: i64) -> Result<Fact, Stop> {
+        self.fact(channel, seq).await
+    }
+
+    /// Records an entry: appends, projects, lets others react. The first one of a command carries its key and makes its answer.
+    /// `id` is that of the thing it makes, or a fresh one.
+    ///
+    /// # Errors
+    /// The database's, or a fault of a projection: then the whole command is undone.
+    pub async fn record<T: Serialize + Sync>(&mut self, channel: ChannelId, event: &'static str, kind: u8, item: Option<ItemId>, id: Uuid, body: &T) -> Result<Fact, Stop> {
+        let body = raw(body)?;
+        self.record_raw(channel, event, kind, item, EntryId(id), body).await
+    }
+
+    async fn record_raw(&mut self, channel: ChannelId, event: &'static str, kind: u8, item: Option<ItemId>, id: EntryId, body: Box<RawValue>) -> Result<Fact, Stop> {
+        let mut head = self.ledger.head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
+        let vault = self.ledger.vault().clone();
+        let key = vault.patient(head.patient).await?;
+        let new = NewFact { id, event, kind, item, body, by: self.subject.user, now: self.now };
+        let mut appended = log::append(&vault, &key, &mut head, new);
+        if self.first.is_none()
+            && let Some(key) = self.key
+        {
+            let scope = self.scope.ok_or(Fault::Defect("recorded before the key was checked"))?;
+            let number = if scope == ChannelId::ZERO { 0 } else { head.n };
+            appended.row.key = Some(KeyColumns {
+                key: key.key,
+                scope: number,
+                mac: key.mac.to_vec(),
+                mac_version: i32::try_from(key.mac_version).unwrap_or(i32::MAX),
+            });
+            let seen = Seen { mac: key.mac.to_vec(), mac_version: key.mac_version, channel, seq: head.seq };
+            self.seen.insert((self.subject.user, key.key, scope), seen);
+        }
+        let fact = appended.fact;
+        self.ledger.changes += 1;
+        self.ledger.put_head(head);
+        self.ledger.entries.push(appended.row);
+        self.ledger.news.facts.push(fact.clone());
+        if self.first.is_none() {
+            self.first = Some(fact.clone());
+        }
+        self.last = Some(fact.clone());
+        self.ledger.project(&fact).await?;
+        self.react(&fact).await?;
+        Ok(fact)
+    }
+
+    async fn react(&mut self, fact: &Fact) -> Result<(), Stop> {
+        // Reactions may record and so cause reactions; no chain of features is longer than this.
+        const DEPTH_MAX: usize = 8;
+        let shared = self.ledger.shared().clone();
+        for at in shared.registry.reactions(&fact.event) {
+            if self.depth >= DEPTH_MAX {
+                return Err(Fault::Defect("reactions go round in a circle").into());
+            }
+            self.depth += 1;
+            shared.registry.features()[*at].react(self, fact).await?;
+            self.depth -= 1;
+        }
+        Ok(())
+    }
+
+    /// Puts a fact on a person's channel `me`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tell(&mut self, user: UserId, event: &'static str, data: &Data) -> Result<(), Stop> {
+        let now = self.now;
+        Ok(self.ledger.tell(user, event, now, data).await?)
+    }
+
+    /// The audit row and answer of a command that went through.
+    pub(super) fn finish(self, reply: Reply) -> Result<(Value, Draft), Stop> {
+        let Self { ledger, first, last, mut audit, .. } = self;
+        if let (Some(first), Some(last)) = (&first, &last) {
+            audit.channel = Some(first.channel);
+            audit.patient = Some(first.patient);
+            audit.object.get_or_insert(ThingId(first.id.0));
+            // Entries in other channels of the same command are named by the range of the first one's channel only.
+            let end = if last.channel == first.channel { last.seq } else { first.seq };
+            audit.seq = Some([first.seq, end]);
+        }
+        let answer = match (reply, first) {
+            (Reply::Recorded, Some(first)) => reply_of(ledger, &first)?,
+            (Reply::Recorded, None) => return Err(Fault::Defect("answered from an entry, but none was recorded").into()),
+            (Reply::Plain(data) | Reply::Repeated(data), _) => data,
+        };
+        Ok((Value::Object(answer), audit))
+    }
+
+    /// Whether anything was changed: after that a refusal would be a defect.
+    pub(super) fn changed(&self) -> bool {
+        self.ledger.changes > 0
+    }
+}
+
+/// `id, channel, seq, at, head` and what the feature adds, from the first entry alone.
+fn reply_of(ledger: &Ledger, fact: &Fact) -> Result<Data, Fault> {
+    let feature = ledger.shared().registry.of_event(&fact.event).ok_or(Fault::Integrity("an event that no feature knows"))?;
+    let mut reply = Data::new();
+    reply.insert("id".into(), fact.id.to_string().into());
+    reply.insert("channel".into(), fact.channel.to_string().into());
+    reply.insert("seq".into(), fact.seq.into());
+    reply.insert("at".into(), crate::kernel::base::world::rfc3339(fact.at).into());
+    reply.insert("head".into(), crypto::base64(&fact.head).into());
+    reply.extend(feature.reply(fact));
+    Ok(reply)
+}

@@ -1,0 +1,232 @@
+//! Statements of the log: channels' heads, entries, things, the site log. The batched append stands in `store`.
+
+use uuid::Uuid;
+
+use super::append::Head;
+use super::thing::{Thing, ThingColumns};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, ThingId, UserId};
+use crate::kernel::store::{Tx, on_db, statements};
+
+statements! {
+    CHANNEL_ADD = "INSERT INTO channel (n, id, patient, seq, head, epoch, at) VALUES ((SELECT COALESCE(MAX(n), 0) + 1 FROM channel), $1, $2, 0, $3, 0, 0)";
+    CHANNEL_GET = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE id = $1";
+    CHANNELS_OF = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE patient = $1 ORDER BY n";
+    CHANNELS_ALL = "SELECT n, id, patient, seq, head, epoch, at FROM channel ORDER BY n";
+    FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
+    BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
+    FIRST_AFTER = "SELECT MIN(seq) FROM entry WHERE channel = $1 AND at >= $2";
+    COUNT_OTHERS = "SELECT COUNT(*) FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
+    ENTRIES = "SELECT COUNT(*) FROM entry WHERE channel = $1";
+    THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
+    THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
+    CLEAR_THING = "DELETE FROM thing";
+    SITE_NEWEST = "SELECT MAX(n) FROM site_leaf";
+    SITE_ALL = "SELECT hash FROM site_leaf ORDER BY n";
+    SITE_NOTES = "SELECT n, note FROM site_leaf ORDER BY n";
+    SITE_ADD = "INSERT INTO site_leaf (n, hash, note) VALUES ($1, $2, $3)";
+}
+
+/// A row of `channel`.
+#[derive(sqlx::FromRow)]
+struct HeadRow {
+    n: i64,
+    id: ChannelId,
+    patient: PatientId,
+    seq: i64,
+    head: Vec<u8>,
+    epoch: i16,
+    at: Micros,
+}
+
+impl TryFrom<HeadRow> for Head {
+    type Error = Fault;
+    fn try_from(row: HeadRow) -> Result<Self, Fault> {
+        Ok(Self {
+            n: row.n,
+            channel: row.id,
+            patient: row.patient,
+            seq: row.seq,
+            head: row.head.try_into().map_err(|_| Fault::Integrity("a head is not 32 bytes"))?,
+            epoch: u16::try_from(row.epoch).map_err(|_| Fault::Integrity("a negative epoch"))?,
+            at: row.at,
+        })
+    }
+}
+
+/// A row of `entry`, still sealed.
+#[derive(sqlx::FromRow)]
+pub struct Row {
+    /// Place in the channel.
+    pub seq: i64,
+    /// Entry id.
+    pub id: EntryId,
+    /// Leaf kind.
+    pub kind: i16,
+    /// Leaf flags.
+    pub flags: i16,
+    /// Epoch.
+    pub epoch: i16,
+    /// Event name.
+    pub event: String,
+    /// Author.
+    pub author: UserId,
+    /// Time.
+    pub at: Micros,
+    /// Plan item.
+    pub item: Option<ItemId>,
+    /// Sealed body.
+    pub body: Vec<u8>,
+    /// Commitment.
+    pub commitment: Vec<u8>,
+    /// Files field, none = zero.
+    pub files: Option<Vec<u8>>,
+    /// Chain after it.
+    pub head: Vec<u8>,
+}
+
+/// A new channel at `seq` 0.
+///
+/// # Errors
+/// The database's.
+pub async fn add_channel(tx: &mut Tx, id: ChannelId, patient: PatientId, genesis: &[u8; 32]) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(CHANNEL_ADD).bind(id).bind(patient).bind(genesis.as_slice()).execute(c).await.map(drop))
+}
+
+/// Where a channel stands.
+///
+/// # Errors
+/// The database's, or a malformed row.
+pub async fn head(tx: &mut Tx, id: ChannelId) -> Result<Option<Head>, Fault> {
+    let row: Option<HeadRow> = on_db!(tx, |c| sqlx::query_as(CHANNEL_GET).bind(id).fetch_optional(c).await)?;
+    row.map(Head::try_from).transpose()
+}
+
+/// Where each channel of a patient stands.
+///
+/// # Errors
+/// The database's, or a malformed row.
+pub async fn heads_of(tx: &mut Tx, patient: PatientId) -> Result<Vec<Head>, Fault> {
+    let rows: Vec<HeadRow> = on_db!(tx, |c| sqlx::query_as(CHANNELS_OF).bind(patient).fetch_all(c).await)?;
+    rows.into_iter().map(Head::try_from).collect()
+}
+
+/// Where every channel stands.
+///
+/// # Errors
+/// The database's, or a malformed row.
+pub async fn all_heads(tx: &mut Tx) -> Result<Vec<Head>, Fault> {
+    let rows: Vec<HeadRow> = on_db!(tx, |c| sqlx::query_as(CHANNELS_ALL).fetch_all(c).await)?;
+    rows.into_iter().map(Head::try_from).collect()
+}
+
+/// Rows with `after < seq <= to`, ascending.
+///
+/// # Errors
+/// The database's.
+pub async fn forward(tx: &mut Tx, n: i64, after: i64, to: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    on_db!(tx, |c| sqlx::query_as(FORWARD).bind(n).bind(after).bind(to).bind(limit).fetch_all(c).await)
+}
+
+/// Rows with `from <= seq < before`, descending.
+///
+/// # Errors
+/// The database's.
+pub async fn backward(tx: &mut Tx, n: i64, from: i64, before: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    on_db!(tx, |c| sqlx::query_as(BACKWARD).bind(n).bind(from).bind(before).bind(limit).fetch_all(c).await)
+}
+
+/// Entries in the order they were committed: `(n, channel number, seq)`.
+///
+/// # Errors
+/// The database's.
+pub async fn order(tx: &mut Tx, after: i64, limit: i64) -> sqlx::Result<Vec<(i64, i64, i64)>> {
+    on_db!(tx, |c| sqlx::query_as(ORDER).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// The first `seq` at or after a time.
+///
+/// # Errors
+/// The database's.
+pub async fn first_after(tx: &mut Tx, n: i64, at: Micros) -> sqlx::Result<Option<i64>> {
+    let (seq,): (Option<i64>,) = on_db!(tx, |c| sqlx::query_as(FIRST_AFTER).bind(n).bind(at).fetch_one(c).await)?;
+    Ok(seq)
+}
+
+/// Messages and notes by others after `seq`.
+///
+/// # Errors
+/// The database's.
+pub async fn count_others(tx: &mut Tx, n: i64, seq: i64, user: UserId) -> sqlx::Result<i64> {
+    let (count,): (i64,) = on_db!(tx, |c| sqlx::query_as(COUNT_OTHERS).bind(n).bind(seq).bind(user).fetch_one(c).await)?;
+    Ok(count)
+}
+
+/// How many entries a channel really holds.
+///
+/// # Errors
+/// The database's.
+pub async fn count_entries(tx: &mut Tx, n: i64) -> sqlx::Result<i64> {
+    let (count,): (i64,) = on_db!(tx, |c| sqlx::query_as(ENTRIES).bind(n).fetch_one(c).await)?;
+    Ok(count)
+}
+
+/// What an id stands for.
+///
+/// # Errors
+/// The database's, or an unknown kind.
+pub async fn thing(tx: &mut Tx, id: ThingId) -> Result<Option<Thing>, Fault> {
+    let row: Option<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THING_GET).bind(id).fetch_optional(c).await)?;
+    row.map(Thing::try_from).transpose()
+}
+
+/// Changes what may change of a thing.
+///
+/// # Errors
+/// The database's.
+pub async fn set_thing(tx: &mut Tx, thing: &Thing) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(THING_SET).bind(thing.id).bind(thing.item).bind(thing.open).bind(thing.shared).bind(thing.state).execute(c).await.map(drop)
+    })
+}
+
+/// Empties the things: they are rebuilt from the log.
+///
+/// # Errors
+/// The database's.
+pub async fn clear_things(tx: &mut Tx) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))
+}
+
+/// Leaf hashes of the site log, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn site_hashes(tx: &mut Tx) -> sqlx::Result<Vec<(Vec<u8>,)>> {
+    on_db!(tx, |c| sqlx::query_as(SITE_ALL).fetch_all(c).await)
+}
+
+/// Notes of the site log, in order.
+///
+/// # Errors
+/// The database's.
+pub async fn site_notes(tx: &mut Tx) -> sqlx::Result<Vec<(i64, String)>> {
+    on_db!(tx, |c| sqlx::query_as(SITE_NOTES).fetch_all(c).await)
+}
+
+/// Adds a leaf to the site log and gives its index, from 0.
+///
+/// # Errors
+/// The database's.
+pub async fn add_site_leaf(tx: &mut Tx, hash: &[u8; 32], note: &str) -> sqlx::Result<i64> {
+    let (newest,): (Option<i64>,) = on_db!(tx, |c| sqlx::query_as(SITE_NEWEST).fetch_one(c).await)?;
+    let n = newest.map_or(0, |newest| newest + 1);
+    on_db!(tx, |c| sqlx::query(SITE_ADD).bind(n).bind(hash.as_slice()).bind(note).execute(c).await.map(drop))?;
+    Ok(n)
+}
+
+/// An id as the bare UUID that the batched append takes.
+#[must_use]
+pub const fn bare(id: ThingId) -> Uuid {
+    id.0
+}

@@ -1,0 +1,293 @@
+//! The one decision: subject, right, object, time in; a [`Permit`] or a refusal out. Pure.
+
+use std::net::IpAddr;
+
+use super::access::{Access, Audience, ChannelKind, Member};
+use super::{PersonKind, Roles};
+use crate::kernel::base::{ChannelId, Code, Micros, PatientId, Refusal, SessionId, UserId};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The account.
+    pub user: UserId,
+    /// What it stands for.
+    pub kind: PersonKind,
+    /// Its server roles.
+    pub roles: Roles,
+    /// The session or token it came by; none for the command line and jobs.
+    pub session: Option<SessionId>,
+    /// The peer's address, for audit.
+    pub address: Option<IpAddr>,
+    /// The person's `authz_epoch` when they signed in to this connection.
+    pub epoch: i64,
+    /// Until when a factor entered lately counts as step-up.
+    pub stepped_up_until: Micros,
+    /// Acts with the authority of the host's command line.
+    pub command_line: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// See that the patient exists: identity, team, plan.
+    SeePatient,
+    /// Read a channel: push, history, search, counts, files.
+    Read,
+    /// Post or reply in a channel.
+    Post,
+    /// Write what only staff write: notes, tasks, handoffs.
+    Document,
+    /// Amend a message of `author`.
+    Amend(UserId),
+    /// Retract a message of `author`.
+    Retract(UserId),
+    /// Link a message of `author` to another item.
+    Relink(UserId),
+    /// Add, change or close a plan item.
+    ChangePlan {
+        /// The item is a barrier.
+        barrier: bool,
+    },
+    /// Add, change or remove members.
+    ManageTeam,
+    /// Remove this member.
+    EndMembership(UserId),
+    /// Open, change or archive channels.
+    ManageChannels,
+    /// Register or import a patient.
+    RegisterPatient,
+    /// Import into this patient's plan.
+    ImportPlan,
+    /// Take the record out.
+    Export,
+    /// Accounts, configuration, keys.
+    Administer,
+    /// One's own account, sessions and positions.
+    OwnAccount,
+}
+
+/// What it is asked on.
+#[derive(Clone, Copy, Debug)]
+pub enum Object<'a> {
+    /// The server itself.
+    Server,
+    /// A patient; `None` is one that does not exist.
+    Patient(Option<&'a Access>),
+    /// A channel of a patient; `None` is one that does not exist.
+    Channel(Option<(&'a Access, ChannelId)>),
+}
+
+/// Why it was allowed, for the audit row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Basis {
+    /// Member of staff in the care team.
+    Team,
+    /// Patient or family on what is shared.
+    Family,
+    /// Server role.
+    Role,
+    /// Command line of the host.
+    CommandLine,
+    /// One's own account.
+    Own,
+}
+
+impl Basis {
+    /// As in the audit row.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Team => "team",
+            Self::Family => "family",
+            Self::Role => "role",
+            Self::CommandLine => "command_line",
+            Self::Own => "own",
+        }
+    }
+}
+
+/// Proof that [`decide`] said yes. Cannot be built outside this module.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    actor: UserId,
+    basis: Basis,
+    patient: Option<PatientId>,
+    channel: Option<ChannelId>,
+    audience: Option<Audience>,
+    member: Member,
+}
+
+impl Permit {
+    /// Who may.
+    #[must_use]
+    pub const fn actor(&self) -> UserId {
+        self.actor
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn basis(&self) -> Basis {
+        self.basis
+    }
+
+    /// At which patient.
+    ///
+    /// # Panics
+    /// When the permit is for the server itself, which no caller that asked about a patient holds.
+    #[must_use]
+    pub fn patient(&self) -> PatientId {
+        self.patient.expect("asked about a patient or a channel")
+    }
+
+    /// In which channel.
+    ///
+    /// # Panics
+    /// When the permit is not for a channel.
+    #[must_use]
+    pub fn channel(&self) -> ChannelId {
+        self.channel.expect("asked about a channel")
+    }
+
+    /// Who else reads that channel.
+    ///
+    /// # Panics
+    /// When the permit is not for a channel.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        self.audience.expect("asked about a channel")
+    }
+
+    /// Sees shared channels and shared items only.
+    #[must_use]
+    pub const fn family(&self) -> bool {
+        self.member.family
+    }
+
+    /// The membership it rests on; empty for the command line and roles.
+    #[must_use]
+    pub const fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
+/// Decides. What the subject may not see answers `not_found` whatever was asked, byte for byte as if it did not exist.
+///
+/// # Errors
+/// `not_found` without standing, `forbidden` with standing but not for this, `archived` for writes to an archived channel.
+pub fn decide(subject: &Subject, right: Right, object: Object<'_>, now: Micros) -> Result<Permit, Refusal> {
+    match object {
+        Object::Server => on_server(subject, right),
+        Object::Patient(access) => on_patient(subject, right, access.ok_or_else(Refusal::not_found)?, now),
+        Object::Channel(found) => {
+            let (access, channel) = found.ok_or_else(Refusal::not_found)?;
+            on_channel(subject, right, access, channel, now)
+        }
+    }
+}
+
+fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
+    let administrator = subject.roles.has(Roles::ADMINISTRATOR);
+    let basis = match right {
+        Right::OwnAccount => Some(Basis::Own),
+        _ if subject.command_line => Some(Basis::CommandLine),
+        // An administrator has no content: registering would make them the lead of what they may not read.
+        Right::RegisterPatient if !subject.kind.is_family() && !administrator => Some(Basis::Role),
+        Right::Administer if administrator => Some(Basis::Role),
+        _ => None,
+    };
+    let basis = basis.ok_or_else(|| Refusal::forbidden("Your account may not do this. Ask an administrator or a member of staff."))?;
+    Ok(Permit { actor: subject.user, basis, patient: None, channel: None, audience: None, member: Member::default() })
+}
+
+fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> Result<Permit, Refusal> {
+    let permit = |basis, member| Permit {
+        actor: subject.user,
+        basis,
+        patient: Some(access.patient),
+        channel: None,
+        audience: None,
+        member,
+    };
+    if subject.command_line {
+        return Ok(permit(Basis::CommandLine, Member::default()));
+    }
+    if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
+        return Ok(permit(Basis::Role, Member::default()));
+    }
+    let member = *access.member(subject.user, now).ok_or_else(Refusal::not_found)?;
+    let basis = if member.family { Basis::Family } else { Basis::Team };
+    let staff = !member.family;
+    let leads = member.lead || (staff && access.lead(now).is_none());
+    let allowed = match right {
+        Right::SeePatient => true,
+        Right::ManageTeam | Right::ManageChannels => leads,
+        Right::EndMembership(user) => leads || user == subject.user,
+        Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
+        Right::ImportPlan => staff && (leads || member.plan),
+        Right::Export => staff,
+        _ => false,
+    };
+    if allowed { Ok(permit(basis, member)) } else { Err(missing(right)) }
+}
+
+fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, now: Micros) -> Result<Permit, Refusal> {
+    let channel = access.channels.get(&id).ok_or_else(Refusal::not_found)?;
+    let permit = |basis, member| Permit {
+        actor: subject.user,
+        basis,
+        patient: Some(access.patient),
+        channel: Some(id),
+        audience: Some(channel.audience),
+        member,
+    };
+    let writes = !matches!(right, Right::Read | Right::ManageChannels);
+    let member = if subject.command_line {
+        access.member(subject.user, now).copied().unwrap_or_default()
+    } else {
+        let member = *access.member(subject.user, now).ok_or_else(Refusal::not_found)?;
+        channel.readable_by(subject.user).ok_or_else(Refusal::not_found)?;
+        member
+    };
+    let basis = match (subject.command_line, member.family) {
+        (true, _) => Basis::CommandLine,
+        (false, true) => Basis::Family,
+        (false, false) => Basis::Team,
+    };
+    let staff = !member.family;
+    let own = |author| author == subject.user;
+    let allowed = match right {
+        Right::Read => true,
+        Right::Post | Right::Document if channel.kind == ChannelKind::Plan => {
+            return Err(Refusal::forbidden("The plan channel carries plan and team events only. Write in a conversation."));
+        }
+        Right::Post => true,
+        Right::Document => staff,
+        Right::Amend(author) => own(author),
+        Right::Retract(author) => staff && (own(author) || member.lead),
+        Right::Relink(author) => staff && (own(author) || member.lead || member.plan),
+        Right::ManageChannels => subject.command_line || member.lead || (staff && access.lead(now).is_none()),
+        _ => false,
+    };
+    if !allowed {
+        return Err(missing(right));
+    }
+    if channel.archived && writes {
+        return Err(Refusal::new(Code::Archived).detail("This channel is archived and read-only. Write in another one."));
+    }
+    Ok(permit(basis, member))
+}
+
+/// The sentence for a caller who sees the thing but may not do this to it.
+fn missing(right: Right) -> Refusal {
+    Refusal::forbidden(match right {
+        Right::ChangePlan { .. } | Right::ImportPlan => "Only the lead or a holder of the responsibility `plan` changes the plan.",
+        Right::ManageTeam | Right::EndMembership(_) => "Only the lead changes the care team.",
+        Right::ManageChannels => "Only the lead opens, changes and archives channels.",
+        Right::Amend(_) => "Only the author amends a message.",
+        Right::Retract(_) => "Only the author or the lead retracts a message.",
+        Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
+        Right::Document => "This is written by staff.",
+        _ => "Your role does not allow this.",
+    })
+}
