@@ -21,6 +21,9 @@ statements! {
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
     CLEAR_THING = "DELETE FROM thing";
+    CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
+    AUDIT_STREAMS = "SELECT DISTINCT stream FROM audit ORDER BY stream";
+    AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
     SITE_NEWEST = "SELECT MAX(n) FROM site_leaf";
     SITE_ALL = "SELECT hash FROM site_leaf ORDER BY n";
     SITE_NOTES = "SELECT n, note FROM site_leaf ORDER BY n";
@@ -223,6 +226,43 @@ pub async fn add_site_leaf(tx: &mut Tx, hash: &[u8; 32], note: &str) -> sqlx::Re
     let n = newest.map_or(0, |newest| newest + 1);
     on_db!(tx, |c| sqlx::query(SITE_ADD).bind(n).bind(hash.as_slice()).bind(note).execute(c).await.map(drop))?;
     Ok(n)
+}
+
+/// The channel of a small number.
+///
+/// # Errors
+/// The database's, or there is none.
+pub async fn channel_of(tx: &mut Tx, n: i64) -> Result<ChannelId, Fault> {
+    let row: Option<(ChannelId,)> = on_db!(tx, |c| sqlx::query_as(CHANNEL_BY_NUMBER).bind(n).fetch_optional(c).await)?;
+    row.map(|(id,)| id).ok_or(Fault::Integrity("an entry of a channel that is not there"))
+}
+
+/// A row of `audit`.
+#[derive(sqlx::FromRow)]
+pub struct AuditLine {
+    /// Place in the stream.
+    pub n: i64,
+    /// The line as chained.
+    pub line: String,
+    /// The chain after it.
+    pub head: Vec<u8>,
+}
+
+/// Every audit stream.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_streams(tx: &mut Tx) -> sqlx::Result<Vec<i64>> {
+    let rows: Vec<(i64,)> = on_db!(tx, |c| sqlx::query_as(AUDIT_STREAMS).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(stream,)| stream).collect())
+}
+
+/// Rows of a stream after `n`, ascending.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_page(tx: &mut Tx, stream: i64, n: i64, limit: i64) -> sqlx::Result<Vec<AuditLine>> {
+    on_db!(tx, |c| sqlx::query_as(AUDIT_PAGE).bind(stream).bind(n).bind(limit).fetch_all(c).await)
 }
 
 /// An id as the bare UUID that the batched append takes.
