@@ -2,5 +2,6 @@
 //!
 //! Three shelves; imports go down only: `interfaces` -> `features` -> `kernel` (see ARCHITECTURE.md).
 
+pub mod features;
 pub mod interfaces;
 pub mod kernel;

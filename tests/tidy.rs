@@ -98,18 +98,12 @@ fn each_table_has_one_owner() {
 
 #[test]
 fn files_are_small() {
-    holds(
-        "A file of src has at most 500 lines.",
-        &taste::files_are_small(&Tree::of_this_project().sources),
-    );
+    holds("A file of src has at most 500 lines.", &taste::files_are_small(&Tree::of_this_project().sources));
 }
 
 #[test]
 fn functions_are_small() {
-    holds(
-        "A function of src has at most 70 lines.",
-        &taste::functions_are_small(&Tree::of_this_project().sources),
-    );
+    holds("A function of src has at most 70 lines.", &taste::functions_are_small(&Tree::of_this_project().sources));
 }
 
 #[test]
@@ -132,10 +126,7 @@ fn lints_are_expected_never_allowed() {
 #[test]
 fn nothing_is_left_unfinished() {
     let tree = Tree::of_this_project();
-    holds(
-        "No stub macros and no ignored tests.",
-        &taste::nothing_unfinished(tree.sources.iter().chain(&tree.tests)),
-    );
+    holds("No stub macros and no ignored tests.", &taste::nothing_unfinished(tree.sources.iter().chain(&tree.tests)));
 }
 
 #[test]
@@ -167,8 +158,5 @@ fn readme_and_ci_run_the_same_tests() {
 #[test]
 fn no_page_names_the_machine_it_was_written_on() {
     let tree = Tree::of_this_project();
-    holds(
-        "No path of one machine stands in the tree.",
-        &pages::no_machine_paths(&tree.texts),
-    );
+    holds("No path of one machine stands in the tree.", &pages::no_machine_paths(&tree.texts));
 }

@@ -38,10 +38,7 @@ impl Files {
     /// The server's own pair in the data folder: `tls/cert.pem`, `tls/key.pem`.
     #[must_use]
     pub fn of_folder(folder: &Path) -> Self {
-        Self {
-            certificate: folder.join("tls/cert.pem"),
-            key: folder.join("tls/key.pem"),
-        }
+        Self { certificate: folder.join("tls/cert.pem"), key: folder.join("tls/key.pem") }
     }
 
     /// Reads the pair again: what a reload after a renewal calls.
@@ -107,11 +104,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 pub fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let hash = suite.tls13().expect("a TLS 1.3 suite").common.hash_provider;
-    hash.hash(certificate)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.hash(certificate).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Opens the pair of the data folder, making it on first start. The second value says whether it was made now.
@@ -125,15 +118,9 @@ pub fn load_or_make(folder: &Path, world: &World) -> Result<(Identity, bool), Fa
     if made {
         make(&files, world)?;
     }
-    let mode = fs::metadata(&files.key)
-        .map_err(|error| unreadable(&files.key, &error))?
-        .permissions()
-        .mode();
+    let mode = fs::metadata(&files.key).map_err(|error| unreadable(&files.key, &error))?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(unreadable(
-            &files.key,
-            &format!("has mode {:04o}; it must be 0600", mode & 0o7777),
-        ));
+        return Err(unreadable(&files.key, &format!("has mode {:04o}; it must be 0600", mode & 0o7777)));
     }
     Ok((files.load()?, made))
 }
@@ -157,10 +144,7 @@ fn make(files: &Files, world: &World) -> Result<(), Fault> {
     params.not_after = rcgen::date_time_ymd(last.0, last.1, last.2);
     let key = KeyPair::generate().map_err(unmade)?;
     let certificate = params.self_signed(&key).map_err(unmade)?;
-    let folder = files
-        .key
-        .parent()
-        .ok_or(Fault::Defect("the key file lies in a folder"))?;
+    let folder = files.key.parent().ok_or(Fault::Defect("the key file lies in a folder"))?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     write(&files.key, key.serialize_pem().as_bytes(), 0o600)?;
     write(&files.certificate, certificate.pem().as_bytes(), 0o644)?;
@@ -170,11 +154,7 @@ fn make(files: &Files, world: &World) -> Result<(), Fault> {
 
 /// Writes a new file that was never readable by more than `mode` allows.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fault> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     Ok(())
@@ -190,10 +170,7 @@ fn date(at: Micros) -> Result<(i32, u8, u8), Fault> {
 
 /// The kernel's host name, where it can stand in a certificate.
 fn hostname() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()?
-        .trim()
-        .to_ascii_lowercase();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_ascii_lowercase();
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
@@ -205,17 +182,11 @@ fn hostname() -> Option<String> {
 }
 
 fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Fault {
-    Fault::Io(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("{}: {why}", path.display()),
-    ))
+    Fault::Io(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display())))
 }
 
 fn refused(error: rustls::Error) -> Fault {
-    Fault::Io(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("certificate and key: {error}"),
-    ))
+    Fault::Io(io::Error::new(io::ErrorKind::InvalidData, format!("certificate and key: {error}")))
 }
 
 fn unmade(error: rcgen::Error) -> Fault {
@@ -270,19 +241,14 @@ mod tests {
         let files = Files::of_folder(folder.path());
         fs::write(&files.certificate, "secret words").unwrap();
         let refused = files.load().err().unwrap().to_string();
-        assert!(
-            refused.contains("cert.pem") && !refused.contains("secret words"),
-            "{refused}"
-        );
+        assert!(refused.contains("cert.pem") && !refused.contains("secret words"), "{refused}");
     }
 
     #[test]
     fn a_key_of_another_certificate_is_refused() {
         let ((one, _), (other, _)) = (made(), made());
-        let files = Files {
-            certificate: Files::of_folder(one.path()).certificate,
-            key: Files::of_folder(other.path()).key,
-        };
+        let files =
+            Files { certificate: Files::of_folder(one.path()).certificate, key: Files::of_folder(other.path()).key };
         assert!(files.load().unwrap().config().is_err());
     }
 
@@ -293,9 +259,6 @@ mod tests {
             assert!(name.contains("GCM") || name.contains("POLY1305"), "{name}");
         }
         let (_folder, identity) = made();
-        assert_eq!(
-            identity.config().unwrap().alpn_protocols,
-            [b"h2".to_vec(), b"http/1.1".to_vec()]
-        );
+        assert_eq!(identity.config().unwrap().alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }
 }

@@ -36,20 +36,14 @@ impl Cluster {
     /// Runs one statement as the owner of the cluster, in the database `postgres`.
     pub fn run(&self, sql: &str) {
         let mut psql = Command::new(self.programs.join("psql"));
-        let psql = psql
-            .arg("-h")
-            .arg(&self.folder)
-            .args(["-U", "carethread", "-d", "postgres", "-q", "-X", "-c", sql]);
+        let psql = psql.arg("-h").arg(&self.folder).args(["-U", "carethread", "-d", "postgres", "-q", "-X", "-c", sql]);
         succeed(psql);
     }
 
     fn start() -> Self {
         let programs = programs();
-        let folder = tempfile::Builder::new()
-            .prefix("carethread-pg")
-            .tempdir()
-            .expect("a temporary folder can be made")
-            .keep();
+        let folder =
+            tempfile::Builder::new().prefix("carethread-pg").tempdir().expect("a temporary folder can be made").keep();
         if is_root() {
             succeed(Command::new("chown").arg("postgres").arg(&folder));
         }
@@ -69,29 +63,14 @@ impl Cluster {
         watch.args(["-c", WATCH, "watch"]).arg(&programs).arg(&folder);
         // Out of our process group: an interrupt at the terminal must not end it before it has cleaned up.
         std::os::unix::process::CommandExt::process_group(&mut watch, 0);
-        let watch = watch
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell runs");
+        let watch =
+            watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell runs");
         let mut start = as_owner(&programs.join("pg_ctl"));
-        let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200",
-            folder.display()
-        );
-        start
-            .arg("-D")
-            .arg(&data)
-            .arg("-l")
-            .arg(folder.join("log"))
-            .args(["-w", "-o", &options, "start"]);
+        let options =
+            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200", folder.display());
+        start.arg("-D").arg(&data).arg("-l").arg(folder.join("log")).args(["-w", "-o", &options, "start"]);
         succeed(&mut start);
-        Self {
-            programs,
-            folder,
-            _watch: watch,
-        }
+        Self { programs, folder, _watch: watch }
     }
 }
 
@@ -104,10 +83,8 @@ fn programs() -> PathBuf {
     });
     let path = std::env::var_os("PATH").unwrap_or_default();
     let elsewhere = std::env::split_paths(&path).map(|folder| (0, folder));
-    let mut found: Vec<(u32, PathBuf)> = debian
-        .chain(elsewhere)
-        .filter(|(_, bin)| bin.join("initdb").is_file())
-        .collect();
+    let mut found: Vec<(u32, PathBuf)> =
+        debian.chain(elsewhere).filter(|(_, bin)| bin.join("initdb").is_file()).collect();
     found.sort();
     found
         .pop()
@@ -140,9 +117,5 @@ fn succeed(command: &mut Command) {
         .spawn()
         .and_then(Child::wait_with_output);
     let done = done.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        done.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }

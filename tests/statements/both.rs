@@ -23,7 +23,6 @@ fn entry(channel: i64, seq: i64) -> EntryRow {
         author: id(7),
         at: seq,
         item: (seq % 2 == 0).then(|| id(9)),
-        object: (seq % 3 == 0).then(|| id(10)),
         body: vec![5; 200],
         commitment: [1; 32],
         files: (seq % 4 == 0).then(|| vec![4; 90]),
@@ -45,7 +44,6 @@ struct Back {
     kind: i16,
     event: String,
     item: Option<Uuid>,
-    object: Option<Uuid>,
     body: Vec<u8>,
     files: Option<Vec<u8>>,
     key: Option<Uuid>,
@@ -53,33 +51,18 @@ struct Back {
 }
 
 async fn new_channel(tx: &mut Tx, n: u128) -> i64 {
-    let new = NewChannel {
-        id: id(n),
-        patient: id(2),
-        audience: 0,
-        kind: 1,
-        head: [0; 32],
-        epoch: 0,
-        at: 1,
-    };
+    let new = NewChannel { id: id(n), patient: id(2), head: [0; 32], epoch: 0, at: 1 };
     append::channel(tx, &new).await.unwrap()
 }
 
-async fn appended(db: &Db) -> (Vec<Back>, Vec<SeenRow>, ThingRow, (i64, Vec<u8>, bool)) {
+async fn appended(db: &Db) -> (Vec<Back>, Vec<SeenRow>, ThingRow, (i64, Vec<u8>, i16)) {
     let mut tx = db.write().await.unwrap();
     let n = new_channel(&mut tx, 1).await;
     let rows: Vec<EntryRow> = (1..=300).map(|seq| entry(n, seq)).collect();
     append::entries(&mut tx, &rows).await.unwrap();
     append::entries(&mut tx, &[]).await.unwrap();
-    let lines: Vec<AuditRow> = (1..=3)
-        .map(|n| AuditRow {
-            stream: 1,
-            n,
-            at: n,
-            line: "{}".into(),
-            head: [6; 32],
-        })
-        .collect();
+    let lines: Vec<AuditRow> =
+        (1..=3).map(|n| AuditRow { stream: 1, n, at: n, line: "{}".into(), head: [6; 32] }).collect();
     append::audit(&mut tx, &lines).await.unwrap();
     let thing = ThingRow {
         id: id(40),
@@ -95,75 +78,32 @@ async fn appended(db: &Db) -> (Vec<Back>, Vec<SeenRow>, ThingRow, (i64, Vec<u8>,
         entry: id(50),
     };
     append::things(&mut tx, &[thing]).await.unwrap();
-    append::heads(
-        &mut tx,
-        &[HeadRow {
-            n,
-            seq: 300,
-            head: [8; 32],
-            at: 77,
-        }],
-    )
-    .await
-    .unwrap();
+    append::heads(&mut tx, &[HeadRow { n, seq: 300, head: [8; 32], at: 77 }]).await.unwrap();
     tx.commit().await.unwrap();
 
     let mut tx = db.write().await.unwrap();
-    let asked = |key: u128| KeyAsked {
-        author: id(7),
-        key: id(key),
-        scope: n,
-    };
-    let mut seen = append::keys_seen(&mut tx, &[asked(1), asked(2), asked(299)])
-        .await
-        .unwrap();
+    let asked = |key: u128| KeyAsked { author: id(7), key: id(key) };
+    let mut seen = append::keys_seen(&mut tx, &[asked(1), asked(2), asked(299)]).await.unwrap();
     seen.sort_by_key(|row| row.seq);
-    let refused = append::entries(
-        &mut tx,
-        &[EntryRow {
-            key: entry(n, 1).key,
-            ..entry(n, 301)
-        }],
-    )
-    .await
-    .unwrap_err();
+    let refused = append::entries(&mut tx, &[EntryRow { key: entry(n, 1).key, ..entry(n, 301) }]).await.unwrap_err();
     assert!(is_conflict(&refused), "{refused}");
     drop(tx);
-    for sql in [
-        "UPDATE entry SET at = 0",
-        "DELETE FROM entry",
-        "UPDATE audit SET at = 0",
-        "DELETE FROM audit",
-    ] {
+    for sql in ["UPDATE entry SET at = 0", "DELETE FROM entry", "UPDATE audit SET at = 0", "DELETE FROM audit"] {
         let mut tx = db.write().await.unwrap();
-        assert!(
-            on_db!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).is_err(),
-            "{sql}"
-        );
+        assert!(on_db!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).is_err(), "{sql}");
         tx.rollback().await;
     }
-    let unknown = HeadRow {
-        n: n + 1,
-        seq: 1,
-        head: [0; 32],
-        at: 1,
-    };
+    let unknown = HeadRow { n: n + 1, seq: 1, head: [0; 32], at: 1 };
     let mut tx = db.write().await.unwrap();
-    assert!(
-        append::heads(&mut tx, &[unknown]).await.is_err(),
-        "a head without a channel is a defect"
-    );
+    assert!(append::heads(&mut tx, &[unknown]).await.is_err(), "a head without a channel is a defect");
     drop(tx);
 
     let mut tx = db.read().await.unwrap();
-    let sql = "SELECT seq, id, kind, event, item, object, body, files, key, mac_version FROM entry ORDER BY n";
+    let sql = "SELECT seq, id, kind, event, item, body, files, key, mac_version FROM entry ORDER BY n";
     let back = on_db!(tx, |c| sqlx::query_as(sql).fetch_all(c).await).unwrap();
     let things = "SELECT * FROM thing WHERE open AND NOT shared";
     let thing = on_db!(tx, |c| sqlx::query_as(things).fetch_one(c).await).unwrap();
-    let head = on_db!(tx, |c| sqlx::query_as("SELECT seq, head, archived FROM channel")
-        .fetch_one(c)
-        .await)
-    .unwrap();
+    let head = on_db!(tx, |c| sqlx::query_as("SELECT seq, head, epoch FROM channel").fetch_one(c).await).unwrap();
     (back, seen, thing, head)
 }
 
@@ -196,11 +136,8 @@ async fn lists_mean_the_same_on_both() {
         assert_eq!(found, [id(1), id(3)]);
         // Pairs: a channel and the position after which to read on.
         let sql = "SELECT CAST(json_extract(value, '$[0]') AS BIGINT) + CAST(json_extract(value, '$[1]') AS BIGINT) FROM json_each($1)";
-        let sums: Vec<i64> = on_db!(tx, |c| sqlx::query_scalar(sql)
-            .bind("[[1,20],[3,40]]")
-            .fetch_all(c)
-            .await)
-        .unwrap();
+        let sums: Vec<i64> =
+            on_db!(tx, |c| sqlx::query_scalar(sql).bind("[[1,20],[3,40]]").fetch_all(c).await).unwrap();
         assert_eq!(sums, [21, 43]);
     }
 }
@@ -230,23 +167,13 @@ async fn a_locked_patient_waits_on_postgresql() {
 async fn nodes_that_start_together_make_one_schema() {
     use carethread::kernel::base::Secret;
     let url = Location::Postgres(Secret::new(super::postgres::Cluster::shared().database()));
-    let (one, two, three) = tokio::join!(
-        Db::open(&url, Schema::Record),
-        Db::open(&url, Schema::Record),
-        Db::open(&url, Schema::Record),
-    );
+    let (one, two, three) =
+        tokio::join!(Db::open(&url, Schema::Record), Db::open(&url, Schema::Record), Db::open(&url, Schema::Record),);
     let (one, _, _) = (one.unwrap(), two.unwrap(), three.unwrap());
     one.reopen().await.unwrap();
     assert!(one.version().await.unwrap().starts_with("PostgreSQL "));
     let keys = Keys::open(&url).await.unwrap();
-    let key = WrappedKey {
-        owner: id(1),
-        version: 1,
-        kek_version: 1,
-        state: 0,
-        created_at: 5,
-        blob: vec![7; 80],
-    };
+    let key = WrappedKey { owner: id(1), version: 1, kek_version: 1, state: 0, created_at: 5, blob: vec![7; 80] };
     keys.insert(&key).await.unwrap();
     assert!(keys.load_all([id(1)]).await.unwrap() == [key]);
     assert_eq!(keys.erase(id(1)).await.unwrap(), 1);

@@ -19,18 +19,13 @@ async fn both_databases_have_the_same_tables() {
         assert!(here.len() >= 2);
         assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
         for (table, found) in &here {
-            assert_eq!(
-                found, &there[table],
-                "table {table}: SQLite on the left, PostgreSQL on the right"
-            );
+            assert_eq!(found, &there[table], "table {table}: SQLite on the left, PostgreSQL on the right");
         }
     }
 }
 
 async fn of_sqlite(db: &Db) -> Tables {
-    let Tx::Sqlite(mut tx) = db.read().await.unwrap() else {
-        panic!("a file is SQLite")
-    };
+    let Tx::Sqlite(mut tx) = db.read().await.unwrap() else { panic!("a file is SQLite") };
     let connection = tx.connection();
     let columns: Vec<(String, String, String, bool, i64)> = sqlx::query_as(
         "SELECT t.name, c.name, c.type, c.\"notnull\" OR c.pk > 0, c.pk FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
@@ -62,9 +57,7 @@ async fn of_sqlite(db: &Db) -> Tables {
     .unwrap();
     gather(
         &mut tables,
-        indexes
-            .into_iter()
-            .map(|(table, index, unique, partial, _, column)| (table, index, unique, partial, column)),
+        indexes.into_iter().map(|(table, index, unique, partial, _, column)| (table, index, unique, partial, column)),
     );
     for (table, column) in rowids {
         tables.entry(table).or_default().1.insert((vec![column], true, false));
@@ -73,9 +66,7 @@ async fn of_sqlite(db: &Db) -> Tables {
 }
 
 async fn of_postgres(db: &Db) -> Tables {
-    let Tx::Postgres(mut tx) = db.read().await.unwrap() else {
-        panic!("a URL is PostgreSQL")
-    };
+    let Tx::Postgres(mut tx) = db.read().await.unwrap() else { panic!("a URL is PostgreSQL") };
     let connection = tx.connection();
     let columns: Vec<(String, String, String, String)> = sqlx::query_as(
         "SELECT CAST(table_name AS text), CAST(column_name AS text), CAST(COALESCE(domain_name, data_type) AS text), \
@@ -86,11 +77,7 @@ async fn of_postgres(db: &Db) -> Tables {
     .unwrap();
     let mut tables = Tables::new();
     for (table, column, class, nullable) in columns {
-        tables
-            .entry(table)
-            .or_default()
-            .0
-            .insert(column, (class, nullable == "YES"));
+        tables.entry(table).or_default().0.insert(column, (class, nullable == "YES"));
     }
     let indexes: Vec<(String, String, bool, bool, String)> = sqlx::query_as(
         "SELECT CAST(t.relname AS text), CAST(i.relname AS text), x.indisunique, x.indpred IS NOT NULL, CAST(a.attname AS text)
@@ -111,9 +98,7 @@ async fn of_postgres(db: &Db) -> Tables {
 fn gather(tables: &mut Tables, rows: impl Iterator<Item = (String, String, bool, bool, String)>) {
     let mut indexes: BTreeMap<(String, String), (Vec<String>, bool, bool)> = BTreeMap::new();
     for (table, index, unique, partial, column) in rows {
-        let found = indexes
-            .entry((table, index))
-            .or_insert_with(|| (Vec::new(), unique, partial));
+        let found = indexes.entry((table, index)).or_insert_with(|| (Vec::new(), unique, partial));
         found.0.push(column);
     }
     for ((table, _), index) in indexes {

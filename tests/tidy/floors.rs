@@ -4,16 +4,8 @@ use crate::paths::{Path, paths};
 use crate::source::Source;
 
 /// The floors of the kernel, from the ground. A module may import from lower numbers and from itself, never from its own number.
-const KERNEL: &[(&str, u8)] = &[
-    ("base", 0),
-    ("wire", 1),
-    ("crypto", 1),
-    ("store", 1),
-    ("log", 2),
-    ("policy", 2),
-    ("engine", 3),
-    ("live", 4),
-];
+const KERNEL: &[(&str, u8)] =
+    &[("base", 0), ("wire", 1), ("crypto", 1), ("store", 1), ("log", 2), ("policy", 2), ("engine", 3), ("live", 4)];
 
 /// The features, in the order in which they may know each other.
 const FEATURES: &[(&str, u8)] = &[
@@ -85,9 +77,9 @@ fn floor(floors: &[(&str, u8)], name: &str) -> Option<u8> {
 
 fn not_on_the_map(shelf: &Shelf<'_>) -> Option<String> {
     match shelf {
-        Shelf::Kernel(Some(name)) if floor(KERNEL, name).is_none() => Some(format!(
-            "kernel/{name} has no floor; give it one in tests/tidy/floors.rs and ARCHITECTURE.md"
-        )),
+        Shelf::Kernel(Some(name)) if floor(KERNEL, name).is_none() => {
+            Some(format!("kernel/{name} has no floor; give it one in tests/tidy/floors.rs and ARCHITECTURE.md"))
+        }
         Shelf::Feature(name) if floor(FEATURES, name).is_none() => Some(format!(
             "features/{name} has no place in the order; give it one in tests/tidy/floors.rs and ARCHITECTURE.md"
         )),
@@ -137,9 +129,7 @@ fn sideways(floors: &[(&str, u8)], here: &str, there: &str) -> Option<String> {
     };
     match floor(floors, here)?.cmp(&target) {
         std::cmp::Ordering::Greater => None,
-        std::cmp::Ordering::Equal => Some(format!(
-            "{here} and {there} stand side by side and do not know each other"
-        )),
+        std::cmp::Ordering::Equal => Some(format!("{here} and {there} stand side by side and do not know each other")),
         std::cmp::Ordering::Less => Some(format!("{there} stands above {here}")),
     }
 }
@@ -147,13 +137,9 @@ fn sideways(floors: &[(&str, u8)], here: &str, there: &str) -> Option<String> {
 /// Every path of one feature into the inside of another.
 pub fn features_through_faces(sources: &[Source]) -> Vec<String> {
     let inner = |feature: &str, module: &str| {
-        let (file, folder) = (
-            format!("src/features/{feature}/{module}.rs"),
-            format!("src/features/{feature}/{module}/"),
-        );
-        sources
-            .iter()
-            .any(|source| source.path == file || source.path.starts_with(&folder))
+        let (file, folder) =
+            (format!("src/features/{feature}/{module}.rs"), format!("src/features/{feature}/{module}/"));
+        sources.iter().any(|source| source.path == file || source.path.starts_with(&folder))
     };
     let mut findings = Vec::new();
     for source in sources {
@@ -191,16 +177,10 @@ mod tests {
     #[test]
     fn up_is_found() {
         assert_eq!(ups("src/kernel/base/id.rs", "use crate::kernel::store::Db;"), 1);
-        assert_eq!(
-            ups("src/kernel/store/db.rs", "fn f(x: &crate::kernel::engine::Engine) {}"),
-            1
-        );
+        assert_eq!(ups("src/kernel/store/db.rs", "fn f(x: &crate::kernel::engine::Engine) {}"), 1);
         assert_eq!(ups("src/kernel/engine/mod.rs", "use super::live::Hub;"), 1);
         assert_eq!(ups("src/kernel/engine/mod.rs", "use crate::features::tasks::Task;"), 1);
-        assert_eq!(
-            ups("src/features/tasks/mod.rs", "use crate::interfaces::http::Route;"),
-            1
-        );
+        assert_eq!(ups("src/features/tasks/mod.rs", "use crate::interfaces::http::Route;"), 1);
         assert_eq!(ups("src/features/tasks/mod.rs", "use crate::features::FEATURES;"), 1);
         assert_eq!(ups("src/features/channels/mod.rs", "use super::tasks::Task;"), 1);
         assert_eq!(ups("src/interfaces/http/mod.rs", "use crate::server::Server;"), 1);
@@ -208,18 +188,9 @@ mod tests {
 
     #[test]
     fn sideways_is_found() {
-        assert_eq!(
-            ups(
-                "src/kernel/log/mod.rs",
-                "use crate::kernel::{base::Micros, policy::Permit};"
-            ),
-            1
-        );
+        assert_eq!(ups("src/kernel/log/mod.rs", "use crate::kernel::{base::Micros, policy::Permit};"), 1);
         assert_eq!(ups("src/kernel/crypto/mod.rs", "use crate::kernel::store::Tx;"), 1);
-        assert_eq!(
-            ups("src/features/notes/mod.rs", "use crate::features::handoffs::Handoff;"),
-            1
-        );
+        assert_eq!(ups("src/features/notes/mod.rs", "use crate::features::handoffs::Handoff;"), 1);
     }
 
     #[test]
@@ -247,36 +218,18 @@ mod tests {
         );
         assert_eq!(ups("src/features/mod.rs", "pub mod tasks;\nuse self::tasks::Tasks;"), 0);
         assert_eq!(ups("src/interfaces/cli/serve.rs", "use crate::server::Server;"), 0);
-        assert_eq!(
-            ups("src/server.rs", "use crate::{interfaces::http, kernel::live::Hub};"),
-            0
-        );
-        assert_eq!(
-            ups("src/kernel/log/sql.rs", "crate::statements! {}\nuse crate::on_db;"),
-            0
-        );
+        assert_eq!(ups("src/server.rs", "use crate::{interfaces::http, kernel::live::Hub};"), 0);
+        assert_eq!(ups("src/kernel/log/sql.rs", "crate::statements! {}\nuse crate::on_db;"), 0);
     }
 
     #[test]
     fn the_inside_of_a_feature_is_its_own() {
         let sources = |text: &str| {
-            [
-                Source::new("src/features/tasks/mod.rs", text),
-                Source::new("src/features/channels/sql.rs", ""),
-            ]
+            [Source::new("src/features/tasks/mod.rs", text), Source::new("src/features/channels/sql.rs", "")]
         };
-        assert_eq!(
-            features_through_faces(&sources("use crate::features::channels::sql::page;")).len(),
-            1
-        );
-        assert_eq!(
-            features_through_faces(&sources("use crate::features::channels::sql;")).len(),
-            1
-        );
-        assert_eq!(
-            features_through_faces(&sources("use super::channels::model::Kind;")).len(),
-            1
-        );
+        assert_eq!(features_through_faces(&sources("use crate::features::channels::sql::page;")).len(), 1);
+        assert_eq!(features_through_faces(&sources("use crate::features::channels::sql;")).len(), 1);
+        assert_eq!(features_through_faces(&sources("use super::channels::model::Kind;")).len(), 1);
         assert!(
             features_through_faces(&sources(
                 "use crate::features::channels::{Kind::Staff, find};\nuse self::sql::row;"

@@ -9,19 +9,13 @@ pub fn map_lists_features(sources: &[Source], map: &str) -> Vec<String> {
     let features: BTreeSet<String> = sources
         .iter()
         .filter_map(|source| {
-            source
-                .path
-                .strip_prefix("src/features/")?
-                .split_once('/')
-                .map(|(name, _)| name.to_owned())
+            source.path.strip_prefix("src/features/")?.split_once('/').map(|(name, _)| name.to_owned())
         })
         .collect();
     let left_out = features
         .into_iter()
         .filter(|name| !map.contains(&format!("features/{name}")) && !map.contains(&format!("{name}/")));
-    left_out
-        .map(|name| format!("ARCHITECTURE.md says nothing of features/{name}"))
-        .collect()
+    left_out.map(|name| format!("ARCHITECTURE.md says nothing of features/{name}")).collect()
 }
 
 /// The line that starts the demo, as the first fenced shell block of README has it.
@@ -36,10 +30,7 @@ pub fn readme_and_ci_agree(readme: &str, ci: &str) -> Vec<String> {
     }
     match blocks.get(1).map(|block| block.lines().collect::<Vec<_>>()).as_deref() {
         Some([command]) => {
-            if !ci
-                .lines()
-                .any(|line| line.trim().trim_start_matches("exec ").trim_start_matches("./") == *command)
-            {
+            if !ci.lines().any(|line| line.trim().trim_start_matches("exec ").trim_start_matches("./") == *command) {
                 findings.push(format!(".ci/run does not call `{command}`"));
             }
         }
@@ -55,10 +46,7 @@ fn shell_blocks(page: &str) -> Vec<String> {
     for line in page.lines() {
         match (line.trim_start().strip_prefix("```"), &mut open) {
             (Some(language), None) => {
-                open = Some((
-                    ["sh", "bash", "shell", "console"].contains(&language.trim()),
-                    Vec::new(),
-                ))
+                open = Some((["sh", "bash", "shell", "console"].contains(&language.trim()), Vec::new()))
             }
             (Some(_), Some(_)) => {
                 if let Some((true, lines)) = open.take() {
@@ -82,16 +70,8 @@ pub fn no_machine_paths(texts: &[(String, String)]) -> Vec<String> {
     for (path, text) in texts.iter().filter(|(path, _)| path != "Cargo.lock") {
         for (number, line) in text.lines().enumerate() {
             // `example.org/work/` is an address, not a folder.
-            let starts = |at: usize| {
-                !line[..at]
-                    .bytes()
-                    .next_back()
-                    .is_some_and(|byte| is_word(byte) || byte == b'.')
-            };
-            if let Some(folder) = MACHINE
-                .iter()
-                .find(|folder| line.match_indices(*folder).any(|(at, _)| starts(at)))
-            {
+            let starts = |at: usize| !line[..at].bytes().next_back().is_some_and(|byte| is_word(byte) || byte == b'.');
+            if let Some(folder) = MACHINE.iter().find(|folder| line.match_indices(*folder).any(|(at, _)| starts(at))) {
                 findings.push(format!("{path}:{}: names {folder}", number + 1));
             }
         }
@@ -105,10 +85,7 @@ mod tests {
 
     #[test]
     fn a_feature_that_is_not_on_the_map_is_found() {
-        let sources = [
-            Source::new("src/features/mod.rs", ""),
-            Source::new("src/features/tasks/sql.rs", ""),
-        ];
+        let sources = [Source::new("src/features/mod.rs", ""), Source::new("src/features/tasks/sql.rs", "")];
         assert_eq!(map_lists_features(&sources, "features/channels").len(), 1);
         assert!(map_lists_features(&sources, "* `features/tasks`: work").is_empty());
     }
@@ -124,14 +101,8 @@ mod tests {
         assert!(readme_and_ci_agree(&readme(DEMO, "tests/run"), "./tests/run").is_empty());
         assert_eq!(readme_and_ci_agree(&readme("cargo run", "tests/run"), ci).len(), 1);
         assert_eq!(readme_and_ci_agree(&readme(DEMO, "cargo test"), ci).len(), 1);
-        assert_eq!(
-            readme_and_ci_agree(&readme(DEMO, "cargo build\ntests/run"), ci).len(),
-            1
-        );
-        assert_eq!(
-            readme_and_ci_agree(&readme(DEMO, "tests/run"), "# tests/run\n").len(),
-            1
-        );
+        assert_eq!(readme_and_ci_agree(&readme(DEMO, "cargo build\ntests/run"), ci).len(), 1);
+        assert_eq!(readme_and_ci_agree(&readme(DEMO, "tests/run"), "# tests/run\n").len(), 1);
         assert_eq!(readme_and_ci_agree("", "").len(), 2);
     }
 

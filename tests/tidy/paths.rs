@@ -30,9 +30,7 @@ fn use_paths(source: &Source) -> (Vec<Path>, String) {
     let mut code = source.code.clone();
     let mut found = Vec::new();
     for at in source.words("use") {
-        let end = source.code[at..]
-            .find(';')
-            .map_or(source.code.len(), |length| at + length);
+        let end = source.code[at..].find(';').map_or(source.code.len(), |length| at + length);
         let tree = &source.code[at + 3..end];
         // `use<'a>` of precise capturing is no import.
         if tree.trim_start().starts_with('<') {
@@ -40,15 +38,8 @@ fn use_paths(source: &Source) -> (Vec<Path>, String) {
         }
         let mut leaves = Vec::new();
         spread(tree, &[], &mut leaves);
-        found.extend(leaves.into_iter().map(|segments| Path {
-            at,
-            segments,
-            of_crate: false,
-        }));
-        let blanks: String = source.code[at..end]
-            .chars()
-            .map(|c| if c == '\n' { '\n' } else { ' ' })
-            .collect();
+        found.extend(leaves.into_iter().map(|segments| Path { at, segments, of_crate: false }));
+        let blanks: String = source.code[at..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
         if blanks.len() == end - at {
             code.replace_range(at..end, &blanks);
         }
@@ -65,12 +56,7 @@ fn spread(tree: &str, before: &[String], leaves: &mut Vec<Vec<String>>) {
         };
         let head = head.split(" as ").next().unwrap_or_default();
         let mut segments = before.to_vec();
-        segments.extend(
-            head.split("::")
-                .map(str::trim)
-                .filter(|segment| !segment.is_empty())
-                .map(str::to_owned),
-        );
+        segments.extend(head.split("::").map(str::trim).filter(|segment| !segment.is_empty()).map(str::to_owned));
         match group {
             Some(group) => spread(group, &segments, leaves),
             None if segments.len() > before.len() => leaves.push(segments),
@@ -121,11 +107,7 @@ fn inline_paths(code: &str) -> Vec<Path> {
             at += 2;
         }
         if segments.len() > 1 && is_root(code, start) {
-            found.push(Path {
-                at: start,
-                segments,
-                of_crate: false,
-            });
+            found.push(Path { at: start, segments, of_crate: false });
         }
     }
     found
@@ -135,10 +117,7 @@ fn inline_paths(code: &str) -> Vec<Path> {
 fn is_root(code: &str, start: usize) -> bool {
     let before = code[..start].trim_end();
     match before.strip_suffix("::") {
-        Some(outer) => !outer
-            .bytes()
-            .next_back()
-            .is_some_and(|byte| is_word(byte) || byte == b'>'),
+        Some(outer) => !outer.bytes().next_back().is_some_and(|byte| is_word(byte) || byte == b'>'),
         None => true,
     }
 }
@@ -157,12 +136,7 @@ fn inline_modules(code: &str) -> Vec<(String, usize, usize)> {
 /// Turns `crate::`, `self::` and `super::` into segments from the crate's root.
 fn resolve(path: &mut Path, file: &[String], modules: &[(String, usize, usize)]) {
     let mut here = file.to_vec();
-    here.extend(
-        modules
-            .iter()
-            .filter(|(_, from, to)| (*from..*to).contains(&path.at))
-            .map(|(name, ..)| name.clone()),
-    );
+    here.extend(modules.iter().filter(|(_, from, to)| (*from..*to).contains(&path.at)).map(|(name, ..)| name.clone()));
     match path.segments[0].as_str() {
         "crate" => {
             path.segments.remove(0);
@@ -195,35 +169,16 @@ mod tests {
 
     #[test]
     fn use_trees_are_spread_out() {
-        let found = of(
-            "src/kernel/log/page.rs",
-            "pub use crate::kernel::{base::{Micros, World as W}, store};\nuse std::fmt;",
-        );
-        assert_eq!(
-            found,
-            [
-                "/kernel::base::Micros",
-                "/kernel::base::World",
-                "/kernel::store",
-                "std::fmt"
-            ]
-        );
+        let found =
+            of("src/kernel/log/page.rs", "pub use crate::kernel::{base::{Micros, World as W}, store};\nuse std::fmt;");
+        assert_eq!(found, ["/kernel::base::Micros", "/kernel::base::World", "/kernel::store", "std::fmt"]);
     }
 
     #[test]
     fn relative_paths_are_resolved() {
-        assert_eq!(
-            of("src/kernel/log/page.rs", "use super::super::policy::Right;"),
-            ["/kernel::policy::Right"]
-        );
-        assert_eq!(
-            of("src/kernel/log/mod.rs", "use self::page::Page;"),
-            ["/kernel::log::page::Page"]
-        );
-        assert_eq!(
-            of("src/kernel/log/page.rs", "mod tests { use super::super::verify; }"),
-            ["/kernel::log::verify"]
-        );
+        assert_eq!(of("src/kernel/log/page.rs", "use super::super::policy::Right;"), ["/kernel::policy::Right"]);
+        assert_eq!(of("src/kernel/log/mod.rs", "use self::page::Page;"), ["/kernel::log::page::Page"]);
+        assert_eq!(of("src/kernel/log/page.rs", "mod tests { use super::super::verify; }"), ["/kernel::log::verify"]);
     }
 
     #[test]
@@ -237,12 +192,6 @@ mod tests {
 
     #[test]
     fn comments_and_texts_name_nothing() {
-        assert!(
-            of(
-                "src/a.rs",
-                "// crate::kernel::live::Hub\nconst A: &str = \"crate::kernel::live\";"
-            )
-            .is_empty()
-        );
+        assert!(of("src/a.rs", "// crate::kernel::live::Hub\nconst A: &str = \"crate::kernel::live\";").is_empty());
     }
 }

@@ -26,33 +26,18 @@ impl Tree {
         read_texts(root, root, &mut texts);
         texts.sort();
         let rust = |folder: &str| -> Vec<Source> {
-            let files = texts
-                .iter()
-                .filter(|(path, _)| path.starts_with(folder) && path.ends_with(".rs"));
+            let files = texts.iter().filter(|(path, _)| path.starts_with(folder) && path.ends_with(".rs"));
             files.map(|(path, text)| Source::new(path, text)).collect()
         };
         let (mut sources, tests) = (rust("src/"), rust("tests/"));
         mark_test_files(&mut sources);
-        let migrations = texts
-            .iter()
-            .filter(|(path, _)| path.starts_with("migrations/"))
-            .cloned()
-            .collect();
-        Self {
-            sources,
-            tests,
-            migrations,
-            texts,
-        }
+        let migrations = texts.iter().filter(|(path, _)| path.starts_with("migrations/")).cloned().collect();
+        Self { sources, tests, migrations, texts }
     }
 
     /// The text of one file, empty when it is missing.
     pub fn page(&self, path: &str) -> String {
-        self.texts
-            .iter()
-            .find(|(name, _)| name == path)
-            .map(|(_, text)| text.clone())
-            .unwrap_or_default()
+        self.texts.iter().find(|(name, _)| name == path).map(|(_, text)| text.clone()).unwrap_or_default()
     }
 }
 
@@ -61,9 +46,8 @@ const NOT_OURS: &[&str] = &["target", ".git", "node_modules", "carethread-data",
 
 fn read_texts(root: &Path, folder: &Path, texts: &mut Vec<(String, String)>) {
     let entries = fs::read_dir(folder).expect("a folder of the tree can be listed");
-    let mut paths: Vec<PathBuf> = entries
-        .map(|entry| entry.expect("an entry of the tree can be read").path())
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("an entry of the tree can be read").path()).collect();
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -106,13 +90,7 @@ impl Source {
     pub fn new(path: &str, text: &str) -> Self {
         let (code, literals) = blank(text);
         let tests = test_ranges(&code);
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-            literals,
-            tests,
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), code, literals, tests }
     }
 
     /// The line of a byte offset, from 1.
@@ -195,27 +173,16 @@ fn blank(text: &str) -> (String, Vec<Literal>) {
             b'/' if bytes.get(at + 1) == Some(&b'*') => wipe(&mut code, at, comment_end(bytes, at)),
             b'"' => {
                 let end = string_end(bytes, at);
-                literals.push(Literal {
-                    at,
-                    text: inside(text, at + 1, end - 1),
-                });
+                literals.push(Literal { at, text: inside(text, at + 1, end - 1) });
                 wipe(&mut code, at + 1, end - 1) + 1
             }
-            b'r' if !at
-                .checked_sub(1)
-                .is_some_and(|i| is_word(bytes[i]) && !is_literal_prefix(bytes, i)) =>
-            {
+            b'r' if !at.checked_sub(1).is_some_and(|i| is_word(bytes[i]) && !is_literal_prefix(bytes, i)) => {
                 let hashes = bytes[at + 1..].iter().take_while(|byte| **byte == b'#').count();
                 let quote = at + 1 + hashes;
                 if bytes.get(quote) == Some(&b'"') {
                     let close = format!("\"{}", "#".repeat(hashes));
-                    let end = text[quote + 1..]
-                        .find(&close)
-                        .map_or(bytes.len(), |found| quote + 1 + found);
-                    literals.push(Literal {
-                        at,
-                        text: inside(text, quote + 1, end),
-                    });
+                    let end = text[quote + 1..].find(&close).map_or(bytes.len(), |found| quote + 1 + found);
+                    literals.push(Literal { at, text: inside(text, quote + 1, end) });
                     wipe(&mut code, quote + 1, end) + close.len()
                 } else {
                     at + 1
@@ -229,10 +196,7 @@ fn blank(text: &str) -> (String, Vec<Literal>) {
         };
         at = end;
     }
-    (
-        String::from_utf8(code).expect("only whole characters are blanked"),
-        literals,
-    )
+    (String::from_utf8(code).expect("only whole characters are blanked"), literals)
 }
 
 /// `b` of `br".."` and `c` of `cr".."` stand before the `r` without making it part of a longer word.
@@ -258,10 +222,7 @@ fn wipe(code: &mut [u8], from: usize, to: usize) -> usize {
 }
 
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..]
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(bytes.len(), |found| at + found)
+    bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |found| at + found)
 }
 
 fn comment_end(bytes: &[u8], mut at: usize) -> usize {
@@ -300,9 +261,7 @@ fn char_end(text: &str, at: usize) -> Option<usize> {
         let body = rest.char_indices().skip(2).find(|(_, c)| *c == '\'')?;
         return Some(at + 1 + body.0 + 1);
     }
-    rest[first.len_utf8()..]
-        .starts_with('\'')
-        .then(|| at + 1 + first.len_utf8() + 1)
+    rest[first.len_utf8()..].starts_with('\'').then(|| at + 1 + first.len_utf8() + 1)
 }
 
 /// Ranges under `#[cfg(test)]`, `#[cfg(all(test, ..))]`, `#[test]` and `#[tokio::test]`.
@@ -342,10 +301,7 @@ fn mark_test_files(sources: &mut [Source]) {
     let mut folders = Vec::new();
     for source in sources.iter() {
         for (at, _) in source.code.match_indices("#[cfg(test)]") {
-            let item: Vec<&str> = source.code[at + "#[cfg(test)]".len()..]
-                .split_whitespace()
-                .take(4)
-                .collect();
+            let item: Vec<&str> = source.code[at + "#[cfg(test)]".len()..].split_whitespace().take(4).collect();
             let name = item.iter().skip_while(|word| **word != "mod").nth(1);
             if let Some(name) = name.and_then(|word| word.strip_suffix(';')) {
                 let mut module = source.module();
@@ -356,10 +312,7 @@ fn mark_test_files(sources: &mut [Source]) {
     }
     for source in sources {
         let stem = source.path.trim_end_matches(".rs");
-        if folders
-            .iter()
-            .any(|folder| stem == folder || source.path.starts_with(&format!("{folder}/")))
-        {
+        if folders.iter().any(|folder| stem == folder || source.path.starts_with(&format!("{folder}/"))) {
             source.tests = vec![(0, source.text.len())];
         }
     }

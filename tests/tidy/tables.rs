@@ -25,23 +25,16 @@ pub fn each_table_has_one_owner(sources: &[Source], migrations: &[(String, Strin
         }
     }
     let shared = users.into_iter().filter(|(_, folders)| folders.len() > 1);
-    shared
-        .map(|(table, folders)| format!("{table}: {}", folders.into_iter().collect::<Vec<_>>().join(", ")))
-        .collect()
+    shared.map(|(table, folders)| format!("{table}: {}", folders.into_iter().collect::<Vec<_>>().join(", "))).collect()
 }
 
 /// Lower-case words of a statement as it stands in a literal, escapes and all; every other sign is a word of its own.
 fn words(text: &str) -> Vec<String> {
-    let text = ["\\n", "\\t", "\\"]
-        .iter()
-        .fold(text.to_owned(), |text, escape| text.replace(escape, " "));
+    let text = ["\\n", "\\t", "\\"].iter().fold(text.to_owned(), |text, escape| text.replace(escape, " "));
     let mut words = vec![String::new()];
     for c in text.chars() {
         if c.is_ascii_alphanumeric() || c == '_' {
-            words
-                .last_mut()
-                .expect("the list starts with one word")
-                .push(c.to_ascii_lowercase());
+            words.last_mut().expect("the list starts with one word").push(c.to_ascii_lowercase());
         } else {
             // A quoted name is the name.
             if !c.is_whitespace() && c != '"' {
@@ -56,17 +49,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// Names behind CREATE TABLE.
 fn created_tables(text: &str) -> Vec<String> {
-    let without_comments: Vec<&str> = text
-        .lines()
-        .map(|line| line.split("--").next().unwrap_or_default())
-        .collect();
+    let without_comments: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
     let words = words(&without_comments.join("\n"));
-    let behind = |at: usize| {
-        words[at..]
-            .iter()
-            .find(|word| !["if", "not", "exists"].contains(&word.as_str()))
-            .cloned()
-    };
+    let behind = |at: usize| words[at..].iter().find(|word| !["if", "not", "exists"].contains(&word.as_str())).cloned();
     words
         .windows(2)
         .enumerate()
@@ -115,10 +100,8 @@ mod tests {
 
     fn owners(files: &[(&str, &str)]) -> Vec<String> {
         let schema = "-- CREATE TABLE old (id INT);\nCREATE TABLE session (id UUID);\nCREATE TABLE IF NOT EXISTS entry (id UUID);\nCREATE TABLE task(id UUID);";
-        let sources: Vec<Source> = files
-            .iter()
-            .map(|(path, sql)| Source::new(path, &format!("const A: &str = \"{sql}\";")))
-            .collect();
+        let sources: Vec<Source> =
+            files.iter().map(|(path, sql)| Source::new(path, &format!("const A: &str = \"{sql}\";"))).collect();
         each_table_has_one_owner(&sources, &[("migrations/0001.sql".into(), schema.into())])
     }
 
@@ -134,10 +117,8 @@ mod tests {
             "UPDATE OR ROLLBACK task SET id = 1",
             "DELETE FROM \\\"task\\\" WHERE id = 1",
         ] {
-            let found = owners(&[
-                ("src/features/tasks/sql.rs", "SELECT 1 FROM task"),
-                ("src/features/notes/sql.rs", sql),
-            ]);
+            let found =
+                owners(&[("src/features/tasks/sql.rs", "SELECT 1 FROM task"), ("src/features/notes/sql.rs", sql)]);
             assert_eq!(found, ["task: features/notes, features/tasks"], "{sql}");
         }
     }

@@ -9,15 +9,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Every file that is too long.
 pub fn files_are_small(sources: &[Source]) -> Vec<String> {
-    let long = sources
-        .iter()
-        .filter(|source| source.text.lines().count() > FILE_LINES_MAX);
+    let long = sources.iter().filter(|source| source.text.lines().count() > FILE_LINES_MAX);
     long.map(|source| {
-        format!(
-            "{}: {} lines; what is the second thing in it?",
-            source.path,
-            source.text.lines().count()
-        )
+        format!("{}: {} lines; what is the second thing in it?", source.path, source.text.lines().count())
     })
     .collect()
 }
@@ -42,10 +36,7 @@ pub fn functions_are_small(sources: &[Source]) -> Vec<String> {
 /// Name and end of the function whose `fn` stands at `at`; none for a type `fn(..)` or a declaration without a body.
 fn function(code: &str, at: usize) -> Option<(&str, usize)> {
     let rest = code[at + 2..].trim_start();
-    let name = rest
-        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .next()
-        .filter(|name| !name.is_empty())?;
+    let name = rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().filter(|name| !name.is_empty())?;
     let mut from = at;
     for (offset, byte) in code.bytes().enumerate().skip(at) {
         if offset < from {
@@ -64,46 +55,32 @@ fn function(code: &str, at: usize) -> Option<(&str, usize)> {
 /// Every file without a head.
 pub fn every_file_says_what_it_is(sources: &[Source]) -> Vec<String> {
     let headless = sources.iter().filter(|source| {
-        let first = source
-            .text
-            .lines()
-            .find(|line| !line.trim().is_empty())
-            .unwrap_or_default();
+        let first = source.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         first.strip_prefix("//!").is_none_or(|words| words.trim().len() <= 10)
     });
-    headless
-        .map(|source| format!("{}: does not begin with `//!`", source.path))
-        .collect()
+    headless.map(|source| format!("{}: does not begin with `//!`", source.path)).collect()
 }
 
 /// Every lint that is allowed rather than expected.
 pub fn no_allow<'a>(sources: impl Iterator<Item = &'a Source>) -> Vec<String> {
-    sources
-        .flat_map(|source| places_of(source, &["#[allow(", "#![allow(", "[warn("]))
-        .collect()
+    sources.flat_map(|source| places_of(source, &["#[allow(", "#![allow(", "[warn("])).collect()
 }
 
 /// Every stub and every test that is not run.
 pub fn nothing_unfinished<'a>(sources: impl Iterator<Item = &'a Source>) -> Vec<String> {
-    sources
-        .flat_map(|source| places_of(source, &["todo!", "unimplemented!", "dbg!", "#[ignore"]))
-        .collect()
+    sources.flat_map(|source| places_of(source, &["todo!", "unimplemented!", "dbg!", "#[ignore"])).collect()
 }
 
 /// Every `unwrap` that ships: the method without arguments (unwrapping a key takes some), or the function of `Option` and `Result`.
 pub fn no_unwrap(sources: &[Source]) -> Vec<String> {
     let panics = |code: &str, at: usize| {
         let (before, behind) = (code[..at].trim_end(), code[at + "unwrap".len()..].trim_start());
-        let called = before.ends_with('.')
-            && behind
-                .strip_prefix('(')
-                .is_some_and(|rest| rest.trim_start().starts_with(')'));
+        let called =
+            before.ends_with('.') && behind.strip_prefix('(').is_some_and(|rest| rest.trim_start().starts_with(')'));
         called || before.ends_with("Option::") || before.ends_with("Result::")
     };
     let shipped = |source: &Source| -> Vec<String> {
-        let calls = source
-            .words("unwrap")
-            .filter(|at| !source.is_test(*at) && panics(&source.code, *at));
+        let calls = source.words("unwrap").filter(|at| !source.is_test(*at) && panics(&source.code, *at));
         calls.map(|at| format!("{}: unwrap", source.place(at))).collect()
     };
     sources.iter().flat_map(shipped).collect()
@@ -134,10 +111,7 @@ mod tests {
     #[test]
     fn a_long_function_is_found() {
         let body = |count: usize| {
-            format!(
-                "fn short() {{}}\nfn long(a: [u8; 2]) -> u8 {{\n{}}}\nfn next() {{}}\n",
-                "    a();\n".repeat(count)
-            )
+            format!("fn short() {{}}\nfn long(a: [u8; 2]) -> u8 {{\n{}}}\nfn next() {{}}\n", "    a();\n".repeat(count))
         };
         assert!(functions_are_small(&[Source::new("src/a.rs", &body(68))]).is_empty());
         let found = functions_are_small(&[Source::new("src/a.rs", &body(69))]);
@@ -146,10 +120,7 @@ mod tests {
 
     #[test]
     fn types_and_declarations_are_no_functions() {
-        let text = format!(
-            "struct A(fn(u8) -> u8);\ntrait B {{ fn c(&self);\n{}}}",
-            "\n".repeat(80)
-        );
+        let text = format!("struct A(fn(u8) -> u8);\ntrait B {{ fn c(&self);\n{}}}", "\n".repeat(80));
         assert!(functions_are_small(&[Source::new("src/a.rs", &text)]).is_empty());
     }
 
@@ -167,10 +138,7 @@ mod tests {
         let allow = |text: &str| no_allow([Source::new("src/a.rs", text)].iter()).len();
         assert_eq!(allow("#[allow(dead_code)]\nfn a() {}"), 1);
         assert_eq!(allow("#![allow(dead_code)]"), 1);
-        assert_eq!(
-            allow("#[expect(dead_code, reason = \"#[allow(\")]\n// #[allow(\nfn a() {}"),
-            0
-        );
+        assert_eq!(allow("#[expect(dead_code, reason = \"#[allow(\")]\n// #[allow(\nfn a() {}"), 0);
     }
 
     #[test]

@@ -106,12 +106,7 @@ pub async fn serve(
 ) -> usize {
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = TaskTracker::new();
-    let site = Arc::new(Site {
-        app,
-        limits,
-        stop,
-        cut: CancellationToken::new(),
-    });
+    let site = Arc::new(Site { app, limits, stop, cut: CancellationToken::new() });
     let mut backoff_ms = ACCEPT_BACKOFF_MS;
     loop {
         let accepted = tokio::select! {
@@ -139,10 +134,7 @@ pub async fn serve(
             metrics::counter!("carethread_connections_refused_total").increment(1);
             continue;
         };
-        let place = Place {
-            _permit: permit,
-            _open: open.token(),
-        };
+        let place = Place { _permit: permit, _open: open.token() };
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow()));
         tokio::spawn(guarded(Arc::clone(&site), acceptor, tcp, peer, place));
     }
@@ -156,10 +148,7 @@ pub async fn serve(
 /// Errors that `accept` reports about one connection that came and went; the next one is not affected.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 /// One connection, with its panics caught and the cut after the drain.
@@ -236,10 +225,7 @@ where
 
 fn http1(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head)
-        .max_buf_size(limits.head_bytes.max(8192));
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes.max(8192));
     builder
 }
 

@@ -19,10 +19,7 @@ impl AddressCounter {
     /// A counter that admits `most` connections of one address at a time.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self {
-            open: Arc::default(),
-            most,
-        }
+        Self { open: Arc::default(), most }
     }
 
     /// Counts one more connection of `address` until the guard is dropped; `None` when that address has its share.
@@ -39,10 +36,7 @@ impl AddressCounter {
         }
         *count += 1;
         drop(open);
-        Some(AddressGuard {
-            open: Arc::clone(&self.open),
-            network,
-        })
+        Some(AddressGuard { open: Arc::clone(&self.open), network })
     }
 
     /// How many connections `address` has open.

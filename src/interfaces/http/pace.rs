@@ -29,13 +29,7 @@ pub struct PacedBody {
 impl PacedBody {
     /// Watches `inner`.
     pub const fn new(inner: Incoming, patience: Duration) -> Self {
-        Self {
-            inner,
-            patience,
-            received: 0,
-            waited: Duration::ZERO,
-            waiting: None,
-        }
+        Self { inner, patience, received: 0, waited: Duration::ZERO, waiting: None }
     }
 
     fn allowance(&self) -> Duration {
@@ -61,15 +55,9 @@ impl Body for PacedBody {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let left = self.allowance().saturating_sub(self.waited);
-        let (_, alarm) = self
-            .waiting
-            .get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
+        let (_, alarm) = self.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
         ready!(alarm.as_mut().poll(cx));
-        Poll::Ready(Some(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the request body came too slowly",
-        )
-        .into())))
+        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the request body came too slowly").into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -114,10 +102,7 @@ impl Activity {
             return None;
         }
         let since = Duration::from_millis(self.quiet_since_ms.load(Ordering::Acquire) as u64);
-        Some((
-            self.start.elapsed().saturating_sub(since),
-            self.seen.load(Ordering::Acquire),
-        ))
+        Some((self.start.elapsed().saturating_sub(since), self.seen.load(Ordering::Acquire)))
     }
 }
 
@@ -141,10 +126,7 @@ pub struct HeldBody {
 impl HeldBody {
     /// Joins the two.
     pub const fn new(inner: axum::body::Body, under_way: UnderWay) -> Self {
-        Self {
-            inner,
-            _under_way: under_way,
-        }
+        Self { inner, _under_way: under_way }
     }
 }
 
@@ -180,13 +162,7 @@ pub struct Line<S, G> {
 impl<S, G> Line<S, G> {
     /// Watches `stream` for as long as `watched` is set.
     pub const fn new(stream: S, patience: Duration, watched: Arc<AtomicBool>, held: G) -> Self {
-        Self {
-            stream,
-            patience,
-            watched,
-            stalled: None,
-            _held: held,
-        }
+        Self { stream, patience, watched, stalled: None, _held: held }
     }
 
     /// Passes on what a write came to; a wait that lasts too long becomes an error.
@@ -196,9 +172,7 @@ impl<S, G> Line<S, G> {
             return outcome;
         }
         let patience = self.patience;
-        let alarm = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
+        let alarm = self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
     }

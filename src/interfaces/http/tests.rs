@@ -40,9 +40,7 @@ struct Site {
 }
 
 fn identity() -> Identity {
-    load_or_make(tempfile::tempdir().unwrap().path(), &World::system())
-        .unwrap()
-        .0
+    load_or_make(tempfile::tempdir().unwrap().path(), &World::system()).unwrap().0
 }
 
 fn connector(identity: &Identity, protocol: &[u8]) -> TlsConnector {
@@ -70,9 +68,7 @@ async fn echo(mut request: Request<Body>) -> http::Response<Body> {
         while let Some(read) = socket.next().await {
             match read {
                 Ok(Message::Text(text)) if text == "long" => {
-                    websocket::send_text(&mut socket, "ä".repeat(500_000).into())
-                        .await
-                        .unwrap();
+                    websocket::send_text(&mut socket, "ä".repeat(500_000).into()).await.unwrap();
                 }
                 Ok(Message::Text(text)) => websocket::send_text(&mut socket, text).await.unwrap(),
                 Ok(_) => {}
@@ -86,10 +82,7 @@ async fn echo(mut request: Request<Body>) -> http::Response<Body> {
 
 fn routes() -> Router {
     Router::new()
-        .route(
-            "/who",
-            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }),
-        )
+        .route("/who", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }))
         .route("/panic", get(|| async { panic!("a test") as () }))
         .route(
             "/slow",
@@ -98,10 +91,7 @@ fn routes() -> Router {
                 "done"
             }),
         )
-        .route(
-            "/take",
-            post(|body: axum::body::Bytes| async move { body.len().to_string() }),
-        )
+        .route("/take", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
         .route("/v1/ws", get(echo))
 }
 
@@ -110,22 +100,13 @@ async fn site(limits: Limits) -> Site {
     let (at, identity, stop) = (listener.local_addr().unwrap(), identity(), CancellationToken::new());
     let (renew, tls) = watch::channel(identity.config().unwrap());
     let served = tokio::spawn(serve(listener, tls, routes(), limits, stop.clone()));
-    Site {
-        at,
-        connector: connector(&identity, b"http/1.1"),
-        identity,
-        renew,
-        stop,
-        served,
-    }
+    Site { at, connector: connector(&identity, b"http/1.1"), identity, renew, stop, served }
 }
 
 impl Site {
     async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(self.at).await?;
-        self.connector
-            .connect(ServerName::try_from("localhost").unwrap(), tcp)
-            .await
+        self.connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await
     }
 
     /// Sends `request` and reads until the server closes.
@@ -137,18 +118,13 @@ impl Site {
 
     async fn socket(&self) -> WebSocketStream<TlsStream<TcpStream>> {
         let tls = self.connect().await.unwrap();
-        tokio_tungstenite::client_async("wss://localhost/v1/ws", tls)
-            .await
-            .unwrap()
-            .0
+        tokio_tungstenite::client_async("wss://localhost/v1/ws", tls).await.unwrap().0
     }
 }
 
 async fn until_closed(tls: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut all = Vec::new();
-    let _ = timeout(Duration::from_secs(5), tls.read_to_end(&mut all))
-        .await
-        .expect("the server closes in time");
+    let _ = timeout(Duration::from_secs(5), tls.read_to_end(&mut all)).await.expect("the server closes in time");
     String::from_utf8_lossy(&all).into_owned()
 }
 
@@ -157,22 +133,13 @@ const QUICK: Duration = Duration::from_millis(150);
 #[tokio::test]
 async fn a_request_is_answered_and_knows_its_peer() {
     let site = site(Limits::default()).await;
-    let said = site
-        .says("GET /who HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await;
-    assert!(
-        said.starts_with("HTTP/1.1 200") && said.ends_with("127.0.0.1"),
-        "{said}"
-    );
+    let said = site.says("GET /who HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("127.0.0.1"), "{said}");
 }
 
 #[tokio::test]
 async fn who_never_shakes_hands_is_let_go() {
-    let site = site(Limits {
-        handshake: QUICK,
-        ..Limits::default()
-    })
-    .await;
+    let site = site(Limits { handshake: QUICK, ..Limits::default() }).await;
     let mut silent = TcpStream::connect(site.at).await.unwrap();
     silent.write_all(&[22, 3, 1]).await.unwrap();
     assert_eq!(until_closed(&mut silent).await, "");
@@ -181,11 +148,7 @@ async fn who_never_shakes_hands_is_let_go() {
 
 #[tokio::test]
 async fn who_never_ends_the_head_is_let_go() {
-    let site = site(Limits {
-        head: QUICK,
-        ..Limits::default()
-    })
-    .await;
+    let site = site(Limits { head: QUICK, ..Limits::default() }).await;
     let start = Instant::now();
     site.says("GET /who HTTP/1.1\r\nhost: loc").await;
     site.says("").await;
@@ -195,34 +158,22 @@ async fn who_never_ends_the_head_is_let_go() {
 #[tokio::test]
 async fn a_head_over_the_limit_is_refused() {
     let site = site(Limits::default()).await;
-    let said = site
-        .says(&format!("GET /who HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000)))
-        .await;
+    let said = site.says(&format!("GET /who HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(20_000))).await;
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
 }
 
 #[tokio::test]
 async fn a_body_that_trickles_is_cut_and_a_whole_one_is_not() {
-    let site = site(Limits {
-        stall: QUICK,
-        ..Limits::default()
-    })
-    .await;
+    let site = site(Limits { stall: QUICK, ..Limits::default() }).await;
     let whole = "POST /take HTTP/1.1\r\nhost: l\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc";
     assert!(site.says(whole).await.ends_with('3'));
-    let said = site
-        .says("POST /take HTTP/1.1\r\nhost: l\r\ncontent-length: 3\r\n\r\na")
-        .await;
+    let said = site.says("POST /take HTTP/1.1\r\nhost: l\r\ncontent-length: 3\r\n\r\na").await;
     assert!(!said.contains(" 200 "), "{said}");
 }
 
 #[tokio::test]
 async fn a_silent_second_version_peer_is_let_go() {
-    let mut site = site(Limits {
-        head: QUICK,
-        ..Limits::default()
-    })
-    .await;
+    let mut site = site(Limits { head: QUICK, ..Limits::default() }).await;
     site.connector = connector(&site.identity, b"h2");
     let mut tls = site.connect().await.unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -231,11 +182,7 @@ async fn a_silent_second_version_peer_is_let_go() {
 
 #[tokio::test]
 async fn one_connection_too_many_is_closed_and_a_freed_place_is_given_again() {
-    let site = site(Limits {
-        connections: 2,
-        ..Limits::default()
-    })
-    .await;
+    let site = site(Limits { connections: 2, ..Limits::default() }).await;
     let (first, socket) = (site.connect().await.unwrap(), site.socket().await);
     assert!(site.connect().await.is_err());
     drop(first);
@@ -253,11 +200,7 @@ async fn one_connection_too_many_is_closed_and_a_freed_place_is_given_again() {
 async fn a_panic_ends_one_connection() {
     let site = site(Limits::default()).await;
     assert_eq!(site.says("GET /panic HTTP/1.1\r\nhost: localhost\r\n\r\n").await, "");
-    assert!(
-        site.says("GET /who HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n")
-            .await
-            .contains(" 200 ")
-    );
+    assert!(site.says("GET /who HTTP/1.1\r\nhost: l\r\nconnection: close\r\n\r\n").await.contains(" 200 "));
 }
 
 #[tokio::test]
@@ -275,9 +218,7 @@ async fn a_renewed_certificate_holds_for_the_next_connection() {
 async fn the_stop_lets_a_request_end_and_idle_ones_go() {
     let site = site(Limits::default()).await;
     let (mut busy, mut idle) = (site.connect().await.unwrap(), site.connect().await.unwrap());
-    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     sleep(Duration::from_millis(100)).await;
     site.stop.cancel();
     let (said, _) = tokio::join!(until_closed(&mut busy), until_closed(&mut idle));
@@ -288,11 +229,7 @@ async fn the_stop_lets_a_request_end_and_idle_ones_go() {
 
 #[tokio::test]
 async fn the_stop_waits_for_sockets_only_so_long() {
-    let site = site(Limits {
-        drain: QUICK,
-        ..Limits::default()
-    })
-    .await;
+    let site = site(Limits { drain: QUICK, ..Limits::default() }).await;
     let socket = site.socket().await;
     site.stop.cancel();
     assert_eq!(timeout(Duration::from_secs(2), site.served).await.unwrap().unwrap(), 1);
@@ -314,9 +251,7 @@ async fn closed_with(site: &Site, frames: Vec<Message>) -> u16 {
         }
         1006
     };
-    timeout(Duration::from_secs(5), read)
-        .await
-        .expect("the server closes in time")
+    timeout(Duration::from_secs(5), read).await.expect("the server closes in time")
 }
 
 fn fragment(bytes: Vec<u8>, kind: Data, last: bool) -> Message {
@@ -335,26 +270,11 @@ async fn each_bad_frame_is_closed_with_its_code() {
     let table = [
         (vec![Message::text("a".repeat(65_537))], 1009),
         (vec![Message::text("a".repeat(600_000))], 1009),
-        (
-            vec![
-                fragment(a(40_000), Data::Text, false),
-                fragment(a(25_537), Data::Continue, true),
-            ],
-            1009,
-        ),
+        (vec![fragment(a(40_000), Data::Text, false), fragment(a(25_537), Data::Continue, true)], 1009),
         (vec![fragment(vec![0xff], Data::Text, true)], 1007),
-        (
-            vec![
-                fragment(vec![0xc3], Data::Text, false),
-                fragment(vec![0x28], Data::Continue, true),
-            ],
-            1007,
-        ),
+        (vec![fragment(vec![0xc3], Data::Text, false), fragment(vec![0x28], Data::Continue, true)], 1007),
         (vec![fragment(a(1), Data::Continue, true)], 1002),
-        (
-            vec![fragment(a(1), Data::Text, false), fragment(a(1), Data::Text, true)],
-            1002,
-        ),
+        (vec![fragment(a(1), Data::Text, false), fragment(a(1), Data::Text, true)], 1002),
         (vec![fragment(a(1), Data::Reserved(3), true)], 1002),
         (vec![reserved()], 1002),
         (vec![Message::Ping(a(126).into())], 1002),
@@ -372,20 +292,11 @@ async fn the_largest_frame_passes_whole_and_in_fragments_and_a_long_answer_arriv
     let largest = Utf8Bytes::from("a".repeat(65_536));
     socket.send(Message::Text(largest.clone())).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::Text(largest.clone()));
-    socket
-        .send(fragment(vec![b'a'; 40_000], Data::Text, false))
-        .await
-        .unwrap();
-    socket
-        .send(fragment(vec![b'a'; 25_536], Data::Continue, true))
-        .await
-        .unwrap();
+    socket.send(fragment(vec![b'a'; 40_000], Data::Text, false)).await.unwrap();
+    socket.send(fragment(vec![b'a'; 25_536], Data::Continue, true)).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::Text(largest));
     socket.send(Message::text("long")).await.unwrap();
-    assert_eq!(
-        socket.next().await.unwrap().unwrap().into_text().unwrap().len(),
-        1_000_000
-    );
+    assert_eq!(socket.next().await.unwrap().unwrap().into_text().unwrap().len(), 1_000_000);
     socket.send(Message::Close(None)).await.unwrap();
     assert!(matches!(socket.next().await, Some(Ok(Message::Close(None))) | None));
 }

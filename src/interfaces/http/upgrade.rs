@@ -38,11 +38,7 @@ pub struct Refused {
 
 impl Refused {
     fn bad(refusal: Refusal) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            refusal: Box::new(refusal),
-            header: None,
-        }
+        Self { status: StatusCode::BAD_REQUEST, refusal: Box::new(refusal), header: None }
     }
 
     /// The answer, RFC 9457 `application/problem+json` with member `code`.
@@ -53,10 +49,7 @@ impl Refused {
         problem["status"] = self.status.as_u16().into();
         let mut response = Response::new(Body::from(problem.to_string()));
         *response.status_mut() = self.status;
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = &self.header {
             response.headers_mut().insert(name.clone(), value.clone());
         }
@@ -76,10 +69,7 @@ impl Offer {
     pub fn accept(
         self,
         request: &mut Request<Body>,
-    ) -> (
-        Response<Body>,
-        impl Future<Output = Result<Socket, hyper::Error>> + Send + 'static,
-    ) {
+    ) -> (Response<Body>, impl Future<Output = Result<Socket, hyper::Error>> + Send + 'static) {
         let upgraded = hyper::upgrade::on(request);
         let socket = async move {
             let stream = TokioIo::new(upgraded.await?);
@@ -101,14 +91,9 @@ pub fn read(request: &Request<Body>) -> Result<Offer, Refused> {
     let mut response = create_response_with_body(request, Body::empty).map_err(|error| not_an_upgrade(&error))?;
     let choice = choose(request.headers())?;
     if choice.named {
-        response
-            .headers_mut()
-            .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    Ok(Offer {
-        response,
-        ticket: choice.ticket,
-    })
+    Ok(Offer { response, ticket: choice.ticket })
 }
 
 /// Whether a query string names a credential. Every route asks this first, before anything is logged.
@@ -116,9 +101,7 @@ pub fn read(request: &Request<Body>) -> Result<Offer, Refused> {
 pub fn credential_in_query(query: &str) -> bool {
     query.split(['&', ';']).any(|pair| {
         let name = pair.split('=').next().unwrap_or_default();
-        CREDENTIALS
-            .iter()
-            .any(|credential| decoded(name).eq_ignore_ascii_case(credential.as_bytes()))
+        CREDENTIALS.iter().any(|credential| decoded(name).eq_ignore_ascii_case(credential.as_bytes()))
     })
 }
 
@@ -136,9 +119,7 @@ fn decoded(name: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let digits = bytes
-            .get(at + 1..at + 3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(plain) if byte == b'%' => {
                 out.push(plain);
@@ -161,15 +142,10 @@ struct Choice {
 }
 
 fn choose(headers: &HeaderMap) -> Result<Choice, Refused> {
-    let mut choice = Choice {
-        named: false,
-        ticket: None,
-    };
+    let mut choice = Choice { named: false, ticket: None };
     let mut unknown = false;
     for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
-        let list = value
-            .to_str()
-            .map_err(|_| unsupported("The list of subprotocols is not plain ASCII."))?;
+        let list = value.to_str().map_err(|_| unsupported("The list of subprotocols is not plain ASCII."))?;
         for offered in list.split(',').map(str::trim).filter(|offered| !offered.is_empty()) {
             match offered.strip_prefix(TICKET) {
                 Some(_) if choice.ticket.is_some() => return Err(unsupported("One ticket at a time.")),
@@ -188,11 +164,7 @@ fn choose(headers: &HeaderMap) -> Result<Choice, Refused> {
 }
 
 fn unsupported(detail: &str) -> Refused {
-    Refused::bad(
-        Refusal::new(Code::Invalid)
-            .detail(detail)
-            .with("supported", json!([SUBPROTOCOL])),
-    )
+    Refused::bad(Refusal::new(Code::Invalid).detail(detail).with("supported", json!([SUBPROTOCOL])))
 }
 
 fn not_an_upgrade(error: &Error) -> Refused {
@@ -202,19 +174,13 @@ fn not_an_upgrade(error: &Error) -> Refused {
         header: Some((name, HeaderValue::from_static(value))),
     };
     match error {
-        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => upgrade(
-            header::SEC_WEBSOCKET_VERSION,
-            "13",
-            "WebSocket version 13 is spoken here (RFC 6455).",
-        ),
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
+            upgrade(header::SEC_WEBSOCKET_VERSION, "13", "WebSocket version 13 is spoken here (RFC 6455).")
+        }
         Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey) => {
             Refused::bad(Refusal::new(Code::Invalid).detail("Header Sec-WebSocket-Key is missing or wrong."))
         }
-        _ => upgrade(
-            header::UPGRADE,
-            "websocket",
-            "This route is a WebSocket over HTTP/1.1 (RFC 6455).",
-        ),
+        _ => upgrade(header::UPGRADE, "websocket", "This route is a WebSocket over HTTP/1.1 (RFC 6455)."),
     }
 }
 
@@ -277,28 +243,17 @@ mod tests {
             (&["carethread.v1, ticket.a, ticket.b"], 400, None, None),
         ];
         for (offered, status, answered, ticket) in table {
-            let change: Vec<_> = offered
-                .iter()
-                .map(|list| ("sec-websocket-protocol", Some(*list)))
-                .collect();
+            let change: Vec<_> = offered.iter().map(|list| ("sec-websocket-protocol", Some(*list))).collect();
             match read(&request("/v1/ws", &change)) {
                 Ok(offer) => {
                     assert_eq!(offer.response.status(), status, "{offered:?}");
                     let header = offer.response.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
                     assert_eq!(header.map(|value| value.to_str().unwrap()), answered, "{offered:?}");
-                    assert_eq!(
-                        offer.ticket.as_ref().map(|ticket| ticket.expose().as_str()),
-                        ticket,
-                        "{offered:?}"
-                    );
+                    assert_eq!(offer.ticket.as_ref().map(|ticket| ticket.expose().as_str()), ticket, "{offered:?}");
                 }
                 Err(refused) => {
                     assert_eq!(refused.status, status, "{offered:?}");
-                    assert_eq!(
-                        refused.refusal.more["supported"],
-                        json!(["carethread.v1"]),
-                        "{offered:?}"
-                    );
+                    assert_eq!(refused.refusal.more["supported"], json!(["carethread.v1"]), "{offered:?}");
                 }
             }
         }
@@ -306,15 +261,7 @@ mod tests {
 
     #[test]
     fn a_credential_in_the_url_is_refused_however_it_is_spelt() {
-        for query in [
-            "token=x",
-            "a=1&access_token=x",
-            "TICKET=x",
-            "a;auth=x",
-            "api%5Fkey=x",
-            "%74oken",
-            "token",
-        ] {
+        for query in ["token=x", "a=1&access_token=x", "TICKET=x", "a;auth=x", "api%5Fkey=x", "%74oken", "token"] {
             assert_eq!(status(&format!("/v1/ws?{query}"), &[]), 400, "{query}");
         }
         for query in ["", "a=token", "tokens=1", "page=2&limit=%zz", "%", "a=%7"] {
@@ -328,9 +275,7 @@ mod tests {
         assert_eq!(status("/v1/ws", &[("connection", Some("close"))]), 426);
         assert_eq!(status("/v1/ws", &[("sec-websocket-key", None)]), 400);
         assert_eq!(status("/v1/ws", &[("sec-websocket-key", Some("short"))]), 400);
-        let refused = read(&request("/v1/ws", &[("sec-websocket-version", Some("8"))]))
-            .err()
-            .unwrap();
+        let refused = read(&request("/v1/ws", &[("sec-websocket-version", Some("8"))])).err().unwrap();
         let response = refused.response();
         assert_eq!(response.status(), 426);
         assert_eq!(response.headers()["sec-websocket-version"], "13");

@@ -70,10 +70,7 @@ pub fn close_for(error: &Error) -> Option<CloseFrame> {
         Error::Protocol(_) | Error::AttackAttempt => (CloseCode::Protocol, "against RFC 6455"),
         _ => return None,
     };
-    Some(CloseFrame {
-        code,
-        reason: Utf8Bytes::from_static(reason),
-    })
+    Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) })
 }
 
 /// Sends one text message and flushes. Over 128 KiB it goes as fragments (RFC 6455 section 5.4), because the write buffer

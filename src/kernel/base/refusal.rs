@@ -66,13 +66,7 @@ impl Refusal {
     /// A refusal with nothing but its code.
     #[must_use]
     pub fn new(code: Code) -> Self {
-        Self {
-            code,
-            field: None,
-            detail: None,
-            retry_after_ms: None,
-            more: Map::new(),
-        }
+        Self { code, field: None, detail: None, retry_after_ms: None, more: Map::new() }
     }
 
     /// `not_found`: the one answer for what is missing and for what may not be seen.
@@ -139,10 +133,7 @@ impl Refusal {
         if let Some(field) = self.field {
             error.insert("field".into(), field.into());
         }
-        let retry = matches!(
-            self.code,
-            Code::RateLimited | Code::Busy | Code::Internal | Code::Sealed
-        );
+        let retry = matches!(self.code, Code::RateLimited | Code::Busy | Code::Internal | Code::Sealed);
         error.insert("retry".into(), retry.into());
         if let Some(ms) = self.retry_after_ms {
             error.insert("retry_after_ms".into(), ms.into());

@@ -28,21 +28,14 @@ impl World {
     /// The system clock and the system's random generator.
     #[must_use]
     pub fn system() -> Self {
-        Self {
-            source: Arc::new(Source {
-                random: SystemRandom::new(),
-                offset: AtomicI64::new(0),
-            }),
-        }
+        Self { source: Arc::new(Source { random: SystemRandom::new(), offset: AtomicI64::new(0) }) }
     }
 
     /// Wall time now.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the ambient clock")]
     pub fn now(&self) -> Micros {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2) + self.source.offset.load(Ordering::Relaxed)
     }
 
@@ -53,10 +46,7 @@ impl World {
 
     /// Fills `bytes` from the system's random generator.
     pub fn fill(&self, bytes: &mut [u8]) {
-        self.source
-            .random
-            .fill(bytes)
-            .expect("the system's random generator answers (getrandom)");
+        self.source.random.fill(bytes).expect("the system's random generator answers (getrandom)");
     }
 
     /// `N` random bytes.

@@ -111,9 +111,7 @@ impl Leaf {
     /// # Errors
     /// [`Fault::Integrity`] when it has another length or mark, an unknown kind, no position, or a time before 1970.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let bytes: &[u8; LEAF_BYTES] = bytes
-            .try_into()
-            .map_err(|_| Fault::Integrity("a leaf has another length"))?;
+        let bytes: &[u8; LEAF_BYTES] = bytes.try_into().map_err(|_| Fault::Integrity("a leaf has another length"))?;
         if &bytes[..4] != b"CTL1" {
             return Err(Fault::Integrity("a leaf has another mark"));
         }
@@ -160,22 +158,13 @@ pub fn file_commit(r: &[u8; 32], plaintext: &[u8]) -> Hash {
 /// A leaf's `files` field: the hash of the files' commitments in order, zero without files.
 #[must_use]
 pub fn files_hash(commitments: &[Hash]) -> Hash {
-    if commitments.is_empty() {
-        [0; 32]
-    } else {
-        hash(commitments.as_flattened())
-    }
+    if commitments.is_empty() { [0; 32] } else { hash(commitments.as_flattened()) }
 }
 
 /// `h_0` of a channel.
 #[must_use]
 pub fn genesis(deployment: DeploymentId, patient: PatientId, channel: ChannelId) -> Hash {
-    hash_parts(&[
-        b"\0care/chan/v1\0",
-        deployment.bytes(),
-        patient.bytes(),
-        channel.bytes(),
-    ])
+    hash_parts(&[b"\0care/chan/v1\0", deployment.bytes(), patient.bytes(), channel.bytes()])
 }
 
 /// `h_n` from `h_{n-1}` and the n-th leaf.
@@ -215,14 +204,7 @@ impl Walk {
     /// From after entry `seq`, whose head is already trusted.
     #[must_use]
     pub const fn from_head(patient: PatientId, channel: ChannelId, seq: u64, head: Hash) -> Self {
-        Self {
-            patient,
-            channel,
-            seq,
-            head,
-            at: 0,
-            epoch: 0,
-        }
+        Self { patient, channel, seq, head, at: 0, epoch: 0 }
     }
 
     /// Takes the next leaf.
@@ -307,43 +289,24 @@ pub(super) mod tests {
     fn log(size: u64) -> Vec<[u8; LEAF_BYTES]> {
         (1..=size)
             .map(|seq| {
-                Leaf {
-                    at: 1_700_000_000_000_000 + i64::try_from(seq / 2).expect("small"),
-                    ..leaf(seq)
-                }
-                .to_bytes()
+                Leaf { at: 1_700_000_000_000_000 + i64::try_from(seq / 2).expect("small"), ..leaf(seq) }.to_bytes()
             })
             .collect()
     }
 
     fn head_of(leaves: &[[u8; LEAF_BYTES]]) -> Option<(u64, Hash)> {
         let mut walk = start();
-        leaves
-            .iter()
-            .all(|leaf| walk.step(leaf).is_ok())
-            .then_some((walk.size(), *walk.head()))
+        leaves.iter().all(|leaf| walk.step(leaf).is_ok()).then_some((walk.size(), *walk.head()))
     }
 
     #[test]
     fn the_known_answers_of_the_chain() {
-        assert_eq!(
-            hex(&commit(&[0x42; 32], BODY)),
-            "e24ab36e825cf6525a47a9287d385a89811e3092ae08192a6d88d366fbaf24c6"
-        );
+        assert_eq!(hex(&commit(&[0x42; 32], BODY)), "e24ab36e825cf6525a47a9287d385a89811e3092ae08192a6d88d366fbaf24c6");
         let bytes = leaf(1).to_bytes();
-        assert_eq!(
-            hex(&hash(&bytes)),
-            "089befdea59385f48777a43f35d39cce67de3e1ad0aca180868cfd74b749322b"
-        );
+        assert_eq!(hex(&hash(&bytes)), "089befdea59385f48777a43f35d39cce67de3e1ad0aca180868cfd74b749322b");
         let zero = genesis(place().deployment, place().patient, place().channel);
-        assert_eq!(
-            hex(&zero),
-            "78fdfe3c150018f1cce6be1ec70de7009bb6df031d0fe19615b7909bc8476456"
-        );
-        assert_eq!(
-            hex(&next(&zero, &bytes)),
-            "bb6147f522b7c711aa10c736a55176bc2be5fb3b95844e5024a72fd994419fab"
-        );
+        assert_eq!(hex(&zero), "78fdfe3c150018f1cce6be1ec70de7009bb6df031d0fe19615b7909bc8476456");
+        assert_eq!(hex(&next(&zero, &bytes)), "bb6147f522b7c711aa10c736a55176bc2be5fb3b95844e5024a72fd994419fab");
         assert_eq!(
             hex(&audit_next(&AUDIT_GENESIS, br#"{"n":1}"#)),
             "9a0bc790c12226945d429d3f34d577788a172bd9a1faa99053a4a5eb6eafe66e"
@@ -355,12 +318,7 @@ pub(super) mod tests {
         let legal: Vec<u8> = (0..=u8::MAX).filter(|kind| legal_without_item(*kind)).collect();
         assert_eq!(legal, [4, 7, 8, 9, 10, 14]);
         for kind in 1..=kind::LAST {
-            let bytes = Leaf {
-                kind,
-                item: ItemId::ZERO,
-                ..leaf(1)
-            }
-            .to_bytes();
+            let bytes = Leaf { kind, item: ItemId::ZERO, ..leaf(1) }.to_bytes();
             assert_eq!(start().step(&bytes).is_ok(), legal.contains(&kind), "kind {kind}");
         }
     }
@@ -373,23 +331,11 @@ pub(super) mod tests {
         let wrong = [
             leaf(1),
             leaf(3),
-            Leaf {
-                patient: PatientId::ZERO,
-                ..leaf(2)
-            },
-            Leaf {
-                channel: ChannelId::ZERO,
-                ..leaf(2)
-            },
-            Leaf {
-                at: leaf(1).at - 1,
-                ..leaf(2)
-            },
+            Leaf { patient: PatientId::ZERO, ..leaf(2) },
+            Leaf { channel: ChannelId::ZERO, ..leaf(2) },
+            Leaf { at: leaf(1).at - 1, ..leaf(2) },
             Leaf { kind: 0, ..leaf(2) },
-            Leaf {
-                kind: kind::LAST + 1,
-                ..leaf(2)
-            },
+            Leaf { kind: kind::LAST + 1, ..leaf(2) },
             Leaf { at: -1, ..leaf(2) },
         ];
         for leaf in wrong {

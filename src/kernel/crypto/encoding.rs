@@ -31,10 +31,7 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !rest.is_empty() {
         return None;
     }
-    pairs
-        .iter()
-        .map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?))
-        .collect()
+    pairs.iter().map(|[high, low]| Some((digit(*high)? << 4) | digit(*low)?)).collect()
 }
 
 /// Base64, standard alphabet, padded (RFC 4648 section 4).
@@ -59,10 +56,7 @@ pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) {
         return None;
     }
-    let digits = text
-        .strip_suffix("==")
-        .or_else(|| text.strip_suffix('='))
-        .unwrap_or(text);
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     decode(digits.as_bytes(), STANDARD)
 }
 
@@ -181,10 +175,7 @@ mod tests {
         ] {
             assert_eq!(base64(bytes.as_bytes()), text);
             assert_eq!(from_base64(text).as_deref(), Some(bytes.as_bytes()));
-            assert_eq!(
-                from_base64_url(text.trim_end_matches('=')).as_deref(),
-                Some(bytes.as_bytes())
-            );
+            assert_eq!(from_base64_url(text.trim_end_matches('=')).as_deref(), Some(bytes.as_bytes()));
         }
         assert_eq!(base64_url(&[0xfb, 0xff]), "-_8");
         assert_eq!(base64(&[0xfb, 0xff]), "+/8=");

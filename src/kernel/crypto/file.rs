@@ -47,10 +47,7 @@ impl Cipher {
         additional[44..60].copy_from_slice(place.patient.bytes());
         additional[60..76].copy_from_slice(place.channel.bytes());
         additional[76..].copy_from_slice(&place.file);
-        Self {
-            key: key.derive("care/att/v1", &[&place.file, &header[12..]]),
-            additional,
-        }
+        Self { key: key.derive("care/att/v1", &[&place.file, &header[12..]]), additional }
     }
 
     fn nonce(index: u32, last: bool) -> Nonce {
@@ -101,11 +98,7 @@ impl FileSealer {
         header[12..].copy_from_slice(salt);
         out.extend_from_slice(&header);
         let held = Zeroizing::new(Vec::with_capacity(CHUNK_BYTES));
-        Self {
-            cipher: Cipher::new(key, place, &header),
-            index: 0,
-            held,
-        }
+        Self { cipher: Cipher::new(key, place, &header), index: 0, held }
     }
 
     /// Takes the next bytes and writes the chunks that are complete to `out`.
@@ -117,10 +110,7 @@ impl FileSealer {
             if self.held.len() == CHUNK_BYTES {
                 self.cipher.seal(self.index, false, &mut self.held, out);
                 self.held.clear();
-                self.index = self
-                    .index
-                    .checked_add(1)
-                    .ok_or(Fault::Defect("a file has too many chunks"))?;
+                self.index = self.index.checked_add(1).ok_or(Fault::Defect("a file has too many chunks"))?;
             }
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES - self.held.len()));
             self.held.extend_from_slice(now);
@@ -165,11 +155,7 @@ impl FileOpener {
         if chunks > 1 && bytes <= whole {
             return Err(DOES_NOT_OPEN);
         }
-        Ok(Self {
-            cipher: Cipher::new(key, place, header),
-            chunks,
-            bytes,
-        })
+        Ok(Self { cipher: Cipher::new(key, place, header), chunks, bytes })
     }
 
     /// How many chunks; at least one.
@@ -222,12 +208,7 @@ mod tests {
 
     fn file_place() -> FilePlace {
         let at = place();
-        FilePlace {
-            deployment: at.deployment,
-            patient: at.patient,
-            channel: at.channel,
-            file: [0x99; 16],
-        }
+        FilePlace { deployment: at.deployment, patient: at.patient, channel: at.channel, file: [0x99; 16] }
     }
 
     fn seal(pieces: &[&[u8]]) -> Vec<u8> {
@@ -252,10 +233,7 @@ mod tests {
             plain.extend_from_slice(&chunk);
         }
         assert_eq!(u64::try_from(plain.len()), Ok(opener.bytes()));
-        assert!(
-            opener.open(opener.chunks(), &mut Vec::new()).is_err(),
-            "there is none after the last"
-        );
+        assert!(opener.open(opener.chunks(), &mut Vec::new()).is_err(), "there is none after the last");
         Ok(plain)
     }
 
@@ -268,31 +246,17 @@ mod tests {
         let plain = [vec![b'A'; CHUNK_BYTES], vec![b'B'; 10]].concat();
         let sealed = seal(&[&plain]);
         assert_eq!(sealed.len(), 65_606);
-        assert_eq!(
-            hex(&hash(&sealed)),
-            "20b5fc229e33adf192391cce998ea6d76e42bb7c34337edbea314f654155712c"
-        );
+        assert_eq!(hex(&hash(&sealed)), "20b5fc229e33adf192391cce998ea6d76e42bb7c34337edbea314f654155712c");
         assert_eq!(seal(&[&plain[..1], &plain[1..70], &[], &plain[70..]]), sealed);
         assert_eq!(open(&key(), &file_place(), &sealed).expect("opens"), plain);
     }
 
     #[test]
     fn files_of_every_edge_come_back() {
-        for size in [
-            0,
-            1,
-            CHUNK_BYTES - 1,
-            CHUNK_BYTES,
-            CHUNK_BYTES + 1,
-            2 * CHUNK_BYTES,
-            2 * CHUNK_BYTES + 1,
-        ] {
+        for size in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 1] {
             let plain = vec![7; size];
             let sealed = seal(&[&plain]);
-            assert_eq!(
-                sealed.len(),
-                HEADER_BYTES + size + TAG_BYTES * size.div_ceil(CHUNK_BYTES).max(1)
-            );
+            assert_eq!(sealed.len(), HEADER_BYTES + size + TAG_BYTES * size.div_ceil(CHUNK_BYTES).max(1));
             assert_eq!(open(&key(), &file_place(), &sealed).expect("opens"), plain);
         }
     }
@@ -301,17 +265,7 @@ mod tests {
     fn a_file_cut_reordered_or_moved_does_not_open() {
         let chunk = CHUNK_BYTES + TAG_BYTES;
         let sealed = seal(&[&vec![7; 3 * CHUNK_BYTES]]);
-        for cut in [
-            0,
-            27,
-            28,
-            43,
-            44,
-            28 + chunk,
-            28 + 2 * chunk,
-            28 + 2 * chunk + 16,
-            sealed.len() - 1,
-        ] {
+        for cut in [0, 27, 28, 43, 44, 28 + chunk, 28 + 2 * chunk, 28 + 2 * chunk + 16, sealed.len() - 1] {
             assert!(open(&key(), &file_place(), &sealed[..cut]).is_err(), "cut at {cut}");
         }
         let mut swapped = sealed[..28].to_vec();
@@ -319,36 +273,9 @@ mod tests {
         swapped.extend_from_slice(&sealed[28..28 + chunk]);
         swapped.extend_from_slice(&sealed[28 + 2 * chunk..]);
         assert!(open(&key(), &file_place(), &swapped).is_err());
-        assert!(
-            open(
-                &key(),
-                &file_place(),
-                &[&sealed[..], &sealed[28 + 2 * chunk..]].concat()
-            )
-            .is_err()
-        );
-        assert!(
-            open(
-                &key(),
-                &FilePlace {
-                    file: [1; 16],
-                    ..file_place()
-                },
-                &sealed
-            )
-            .is_err()
-        );
-        assert!(
-            open(
-                &key(),
-                &FilePlace {
-                    patient: PatientId::ZERO,
-                    ..file_place()
-                },
-                &sealed
-            )
-            .is_err()
-        );
+        assert!(open(&key(), &file_place(), &[&sealed[..], &sealed[28 + 2 * chunk..]].concat()).is_err());
+        assert!(open(&key(), &FilePlace { file: [1; 16], ..file_place() }, &sealed).is_err());
+        assert!(open(&key(), &FilePlace { patient: PatientId::ZERO, ..file_place() }, &sealed).is_err());
         assert!(open(&DataKey::new(4, &[0x11; 32]), &file_place(), &sealed).is_err());
         assert!(open(&DataKey::new(3, &[0x12; 32]), &file_place(), &sealed).is_err());
     }

@@ -38,11 +38,8 @@ impl HeadNote {
     #[must_use]
     pub fn text(&self) -> String {
         let Self { epoch, size, at, .. } = self;
-        let (deployment, patient, channel) = (
-            hex(self.deployment.bytes()),
-            hex(self.patient.bytes()),
-            hex(self.channel.bytes()),
-        );
+        let (deployment, patient, channel) =
+            (hex(self.deployment.bytes()), hex(self.patient.bytes()), hex(self.channel.bytes()));
         let head = base64(&self.head);
         format!("{HEAD_LINE}\n{deployment}\n{patient}\n{channel}\n{epoch} {size}\n{head}\n{at}\n")
     }
@@ -265,17 +262,9 @@ mod tests {
     fn the_known_answer_of_a_head_note() {
         let note = head().sign(&signer());
         assert_eq!(hex(&signer().verifier().key_hash()), "7dca6d32");
-        let line = note
-            .lines()
-            .last()
-            .expect("a line")
-            .strip_prefix("\u{2014} record.example ")
-            .expect("named");
+        let line = note.lines().last().expect("a line").strip_prefix("\u{2014} record.example ").expect("named");
         assert!(hex(&from_base64(line).expect("base64")).starts_with("7dca6d320aa1168c925b97e7"));
-        assert_eq!(
-            hex(&head().site_leaf()),
-            "df273f6c867e8fafbafd5d28dd09e1be2a92936220bc34fcd31f710402766d04"
-        );
+        assert_eq!(hex(&head().site_leaf()), "df273f6c867e8fafbafd5d28dd09e1be2a92936220bc34fcd31f710402766d04");
         assert_eq!(HeadNote::verify(&note, signer().verifier()).expect("opens"), head());
     }
 
@@ -304,38 +293,18 @@ mod tests {
     fn one_kind_of_note_is_not_taken_for_another() {
         let signer = signer();
         let key = signer.verifier();
-        let audit = AuditHead {
-            deployment: head().deployment,
-            stream: 3,
-            size: 9,
-            head: [4; 32],
-            at: 5,
-        };
-        let checkpoint = Checkpoint {
-            origin: "record.example".to_owned(),
-            size: 9,
-            root: [4; 32],
-        };
-        let notes = [
-            head().sign(&signer),
-            audit.sign(&signer),
-            checkpoint.sign(&signer),
-            sign_manifest(&signer, b"{}"),
-        ];
+        let audit = AuditHead { deployment: head().deployment, stream: 3, size: 9, head: [4; 32], at: 5 };
+        let checkpoint = Checkpoint { origin: "record.example".to_owned(), size: 9, root: [4; 32] };
+        let notes =
+            [head().sign(&signer), audit.sign(&signer), checkpoint.sign(&signer), sign_manifest(&signer, b"{}")];
         for (place, note) in notes.iter().enumerate() {
             assert_eq!(HeadNote::verify(note, key).ok(), (place == 0).then(head));
             assert_eq!(AuditHead::verify(note, key).ok(), (place == 1).then_some(audit));
-            assert_eq!(
-                Checkpoint::verify(note, key).ok(),
-                (place == 2).then(|| checkpoint.clone())
-            );
+            assert_eq!(Checkpoint::verify(note, key).ok(), (place == 2).then(|| checkpoint.clone()));
             assert_eq!(verify_manifest(note, b"{}", key).is_ok(), place == 3);
             assert!(verify_manifest(note, b"{ }", key).is_err());
         }
-        let other = Checkpoint {
-            origin: "other.example".to_owned(),
-            ..checkpoint
-        };
+        let other = Checkpoint { origin: "other.example".to_owned(), ..checkpoint };
         assert!(Checkpoint::verify(&other.sign(&signer), key).is_err());
     }
 

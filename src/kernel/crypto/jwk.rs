@@ -18,10 +18,7 @@ const COORDINATE_BYTES: usize = 48;
 /// The head signer's public key (RFC 8037 section 2).
 #[must_use]
 pub fn head_key(key: &VerifierKey) -> Value {
-    finish(
-        json!({ "crv": "Ed25519", "kty": "OKP", "x": base64_url(key.public()) }),
-        "EdDSA",
-    )
+    finish(json!({ "crv": "Ed25519", "kty": "OKP", "x": base64_url(key.public()) }), "EdDSA")
 }
 
 /// A JWK set.
@@ -64,10 +61,7 @@ impl DocumentKey {
     pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Fault> {
         let pkcs8 = Zeroizing::new(pkcs8.to_vec());
         let public = pair(&pkcs8)?.public_key().as_ref().try_into();
-        Ok(Self {
-            pkcs8,
-            public: public.map_err(|_| Fault::Integrity("the document key is not on P-384"))?,
-        })
+        Ok(Self { pkcs8, public: public.map_err(|_| Fault::Integrity("the document key is not on P-384"))? })
     }
 
     /// What is to be sealed.
@@ -80,10 +74,7 @@ impl DocumentKey {
     #[must_use]
     pub fn jwk(&self) -> Value {
         let (x, y) = self.public[1..].split_at(COORDINATE_BYTES);
-        finish(
-            json!({ "crv": "P-384", "kty": "EC", "x": base64_url(x), "y": base64_url(y) }),
-            "ES384",
-        )
+        finish(json!({ "crv": "P-384", "kty": "EC", "x": base64_url(x), "y": base64_url(y) }), "ES384")
     }
 
     /// `r ‖ s`, 96 bytes.
@@ -100,9 +91,7 @@ impl DocumentKey {
     /// Whether the signature is this key's.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.public)
-            .verify(message, signature)
-            .is_ok()
+        UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.public).verify(message, signature).is_ok()
     }
 }
 
@@ -139,20 +128,10 @@ mod tests {
         assert_eq!(key.jwk(), again.jwk());
         let signature = again.sign(b"a document").expect("signs");
         assert!(key.verifies(b"a document", &signature) && !key.verifies(b"another", &signature));
-        assert!(
-            !DocumentKey::generate()
-                .expect("drawn")
-                .verifies(b"a document", &signature)
-        );
+        assert!(!DocumentKey::generate().expect("drawn").verifies(b"a document", &signature));
         let jwk = set(&[key.jwk()])["keys"][0].clone();
-        assert_eq!(
-            (&jwk["kty"], &jwk["crv"], &jwk["alg"]),
-            (&"EC".into(), &"P-384".into(), &"ES384".into())
-        );
-        assert_eq!(
-            from_base64_url(jwk["y"].as_str().expect("text")).expect("base64").len(),
-            COORDINATE_BYTES
-        );
+        assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&"EC".into(), &"P-384".into(), &"ES384".into()));
+        assert_eq!(from_base64_url(jwk["y"].as_str().expect("text")).expect("base64").len(), COORDINATE_BYTES);
         assert!(jwk.get("d").is_none());
         assert_eq!(format!("{key:?}"), "DocumentKey");
         assert!(DocumentKey::from_pkcs8(b"nothing").is_err());

@@ -81,14 +81,8 @@ impl Keyring {
         system.sort_by_key(|key| key.version);
         let seed = open(&*provider, deployment, KeyOwner::Signer, signer)?;
         let signer = Arc::new(Signer::new(name, &seed)?);
-        *self.write() = Some(Loaded {
-            provider,
-            deployment,
-            system,
-            signer,
-            patients: HashMap::new(),
-            arrivals: VecDeque::new(),
-        });
+        *self.write() =
+            Some(Loaded { provider, deployment, system, signer, patients: HashMap::new(), arrivals: VecDeque::new() });
         Ok(())
     }
 
@@ -133,10 +127,7 @@ impl Keyring {
     /// # Errors
     /// [`Fault::Sealed`] when no key is loaded.
     pub fn signer(&self) -> Result<Arc<Signer>, Fault> {
-        self.read()
-            .as_ref()
-            .map(|loaded| Arc::clone(&loaded.signer))
-            .ok_or(Fault::Sealed)
+        self.read().as_ref().map(|loaded| Arc::clone(&loaded.signer)).ok_or(Fault::Sealed)
     }
 
     /// A patient's data key if it is open; `None` when it must be opened first, or the keyring is sealed.
@@ -212,11 +203,7 @@ impl Keyring {
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.is_sealed() {
-            "Keyring(sealed)"
-        } else {
-            "Keyring(open)"
-        })
+        f.write_str(if self.is_sealed() { "Keyring(sealed)" } else { "Keyring(open)" })
     }
 }
 
@@ -232,21 +219,8 @@ pub fn new_key(
     version: u32,
 ) -> Result<WrappedKey, Fault> {
     let key = Zeroizing::new(world.bytes::<32>());
-    let blob = provider.wrap(
-        world,
-        &Binding {
-            deployment,
-            owner,
-            version,
-        },
-        &key,
-    )?;
-    Ok(WrappedKey {
-        owner: owner.bytes(),
-        version,
-        kek_version: provider.current(),
-        blob,
-    })
+    let blob = provider.wrap(world, &Binding { deployment, owner, version }, &key)?;
+    Ok(WrappedKey { owner: owner.bytes(), version, kek_version: provider.current(), blob })
 }
 
 /// The same key under another key-encryption key: rotation, one row.
@@ -262,20 +236,8 @@ pub fn rewrap(
 ) -> Result<WrappedKey, Fault> {
     let owner = KeyOwner::from_bytes(row.owner);
     let key = open(old, deployment, owner, row)?;
-    let blob = new.wrap(
-        world,
-        &Binding {
-            deployment,
-            owner,
-            version: row.version,
-        },
-        &key,
-    )?;
-    Ok(WrappedKey {
-        kek_version: new.current(),
-        blob,
-        ..row.clone()
-    })
+    let blob = new.wrap(world, &Binding { deployment, owner, version: row.version }, &key)?;
+    Ok(WrappedKey { kek_version: new.current(), blob, ..row.clone() })
 }
 
 fn open(
@@ -287,14 +249,7 @@ fn open(
     if row.owner != owner.bytes() {
         return Err(Fault::Integrity("a wrapped key stands under another owner"));
     }
-    provider.unwrap(
-        &Binding {
-            deployment,
-            owner,
-            version: row.version,
-        },
-        &row.blob,
-    )
+    provider.unwrap(&Binding { deployment, owner, version: row.version }, &row.blob)
 }
 
 #[cfg(test)]
@@ -327,20 +282,13 @@ mod tests {
         let signer = fresh(KeyOwner::Signer, 1);
         let keyring = Keyring::sealed();
         assert!(keyring.is_sealed() && matches!(keyring.system(), Err(Fault::Sealed)));
-        assert!(matches!(
-            keyring.new_key(&world, KeyOwner::System, 1),
-            Err(Fault::Sealed)
-        ));
+        assert!(matches!(keyring.new_key(&world, KeyOwner::System, 1), Err(Fault::Sealed)));
 
-        keyring
-            .unseal(Arc::clone(&kek), DEPLOYMENT, "record.example", &system, &signer)
-            .expect("opens");
+        keyring.unseal(Arc::clone(&kek), DEPLOYMENT, "record.example", &system, &signer).expect("opens");
         assert_eq!(keyring.system().expect("open").version, 2);
         assert_eq!(keyring.system_at(1).expect("open").version, 1);
         assert!(keyring.system_at(3).is_err());
-        let row = keyring
-            .new_key(&world, KeyOwner::Patient(patient(1)), 1)
-            .expect("wraps");
+        let row = keyring.new_key(&world, KeyOwner::Patient(patient(1)), 1).expect("wraps");
         assert!(keyring.patient(patient(1), 1).is_none());
         keyring.open_patient(patient(1), &row).expect("opens");
         assert!(keyring.patient(patient(1), 1).is_some() && keyring.patient(patient(1), 2).is_none());
@@ -351,9 +299,7 @@ mod tests {
         keyring.seal();
         assert!(keyring.is_sealed() && matches!(keyring.signer(), Err(Fault::Sealed)));
         assert!(matches!(keyring.open_patient(patient(1), &row), Err(Fault::Sealed)));
-        keyring
-            .unseal(kek, DEPLOYMENT, "record.example", &system, &signer)
-            .expect("opens");
+        keyring.unseal(kek, DEPLOYMENT, "record.example", &system, &signer).expect("opens");
         keyring.open_patient(patient(1), &row).expect("opens");
     }
 
@@ -364,33 +310,13 @@ mod tests {
         let fresh = |owner| new_key(&world, &*kek, DEPLOYMENT, owner, 1).expect("wraps");
         let (system, signer) = ([fresh(KeyOwner::System)], fresh(KeyOwner::Signer));
         let keyring = Keyring::sealed();
-        assert!(
-            keyring
-                .unseal(Arc::clone(&other), DEPLOYMENT, "n", &system, &signer)
-                .is_err()
-        );
-        assert!(
-            keyring
-                .unseal(Arc::clone(&kek), DeploymentId::ZERO, "n", &system, &signer)
-                .is_err()
-        );
+        assert!(keyring.unseal(Arc::clone(&other), DEPLOYMENT, "n", &system, &signer).is_err());
+        assert!(keyring.unseal(Arc::clone(&kek), DeploymentId::ZERO, "n", &system, &signer).is_err());
         assert!(keyring.unseal(Arc::clone(&kek), DEPLOYMENT, "n", &[], &signer).is_err());
-        assert!(
-            keyring
-                .unseal(
-                    Arc::clone(&kek),
-                    DEPLOYMENT,
-                    "n",
-                    std::slice::from_ref(&signer),
-                    &system[0]
-                )
-                .is_err()
-        );
+        assert!(keyring.unseal(Arc::clone(&kek), DEPLOYMENT, "n", std::slice::from_ref(&signer), &system[0]).is_err());
         assert!(keyring.is_sealed());
         let moved = |row: &WrappedKey| rewrap(&world, &*kek, &*other, DEPLOYMENT, row).expect("rewraps");
-        keyring
-            .unseal(other.clone(), DEPLOYMENT, "n", &[moved(&system[0])], &moved(&signer))
-            .expect("opens");
+        keyring.unseal(other.clone(), DEPLOYMENT, "n", &[moved(&system[0])], &moved(&signer)).expect("opens");
     }
 
     #[test]
@@ -400,19 +326,11 @@ mod tests {
         let fresh = |owner| new_key(&world, &*kek, DEPLOYMENT, owner, 1).expect("wraps");
         let keyring = Keyring::sealed();
         keyring
-            .unseal(
-                Arc::clone(&kek),
-                DEPLOYMENT,
-                "n",
-                &[fresh(KeyOwner::System)],
-                &fresh(KeyOwner::Signer),
-            )
+            .unseal(Arc::clone(&kek), DEPLOYMENT, "n", &[fresh(KeyOwner::System)], &fresh(KeyOwner::Signer))
             .expect("opens");
         let most = u32::try_from(PATIENT_KEYS_MAX).expect("small");
         for number in 0..=most {
-            keyring
-                .insert(patient(number), DataKey::new(1, &[1; 32]))
-                .expect("kept");
+            keyring.insert(patient(number), DataKey::new(1, &[1; 32])).expect("kept");
         }
         assert!(keyring.patient(patient(0), 1).is_none());
         assert!(keyring.patient(patient(1), 1).is_some() && keyring.patient(patient(most), 1).is_some());

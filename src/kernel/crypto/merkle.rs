@@ -70,12 +70,7 @@ impl Frontier {
     /// The root.
     #[must_use]
     pub fn root(&self) -> Hash {
-        self.peaks
-            .iter()
-            .rev()
-            .copied()
-            .reduce(|right, left| node_hash(&left, &right))
-            .unwrap_or_else(|| hash(b""))
+        self.peaks.iter().rev().copied().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(|| hash(b""))
     }
 }
 
@@ -211,10 +206,8 @@ pub fn parse_proof(text: &str) -> Option<Vec<Hash>> {
         return Some(Vec::new());
     }
     let lines = text.strip_suffix('\n')?.split('\n');
-    let proof: Vec<Hash> = lines
-        .take(PROOF_HASHES_MAX + 1)
-        .map(|line| from_base64(line)?.try_into().ok())
-        .collect::<Option<_>>()?;
+    let proof: Vec<Hash> =
+        lines.take(PROOF_HASHES_MAX + 1).map(|line| from_base64(line)?.try_into().ok()).collect::<Option<_>>()?;
     (proof.len() <= PROOF_HASHES_MAX).then_some(proof)
 }
 
@@ -269,18 +262,9 @@ mod tests {
             b"\x60\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x6b\x6c\x6d\x6e\x6f",
         ];
         let hashes: Vec<Hash> = inputs.iter().map(|input| leaf_hash(input)).collect();
-        assert_eq!(
-            hex(&root(&[])),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-        );
-        assert_eq!(
-            hex(&root(&hashes[..1])),
-            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-        );
-        assert_eq!(
-            hex(&root(&hashes)),
-            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-        );
+        assert_eq!(hex(&root(&[])), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(hex(&root(&hashes[..1])), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
+        assert_eq!(hex(&root(&hashes)), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
     }
 
     #[test]
@@ -300,12 +284,7 @@ mod tests {
                 assert!(!holds(&other, index, size_wide, &proof));
                 assert!(!holds(&leaves[index], (index + 1) % size, size_wide, &proof) || size == 1);
                 assert!(!holds(&leaves[index], index + size, size_wide, &proof));
-                assert!(!holds(
-                    &leaves[index],
-                    index,
-                    size_wide,
-                    &[&proof[..], &[[0; 32]]].concat()
-                ));
+                assert!(!holds(&leaves[index], index, size_wide, &[&proof[..], &[[0; 32]]].concat()));
                 assert!(proof.is_empty() || !holds(&leaves[index], index, size_wide, &proof[1..]));
                 assert_eq!(parse_proof(&proof_text(&proof)), Some(proof));
             }

@@ -94,19 +94,13 @@ mod tests {
         let input = [7; 32];
         let prk = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, b"a salt").extract(&input);
         let mut wanted = [0; 32];
-        prk.expand(&[b"label", &[0], b"more"], Length)
-            .expect("32 bytes")
-            .fill(&mut wanted)
-            .expect("32 bytes");
+        prk.expand(&[b"label", &[0], b"more"], Length).expect("32 bytes").fill(&mut wanted).expect("32 bytes");
         assert_eq!(*expand(&extract("a salt", &input), "label", &[b"more"]), wanted);
     }
 
     #[test]
     fn parts_hash_as_their_join() {
         assert_eq!(hash_parts(&[b"ab", b"", b"c"]), hash(b"abc"));
-        assert_eq!(
-            hex(&hash(b"abc")),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex(&hash(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

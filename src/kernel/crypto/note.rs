@@ -29,23 +29,11 @@ impl Signer {
     /// [`Fault::Defect`] when the name is empty or holds `+`, white space or a control character.
     pub fn new(name: &str, seed: &[u8; 32]) -> Result<Self, Fault> {
         if !is_name(name) {
-            return Err(Fault::Defect(
-                "a signer's name may not be empty nor hold a plus sign or white space",
-            ));
+            return Err(Fault::Defect("a signer's name may not be empty nor hold a plus sign or white space"));
         }
         let pair = key_pair(seed);
-        let public = pair
-            .public_key()
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 public key has 32 bytes");
-        Ok(Self {
-            seed: Zeroizing::new(*seed),
-            verifier: VerifierKey {
-                name: name.to_owned(),
-                public,
-            },
-        })
+        let public = pair.public_key().as_ref().try_into().expect("an Ed25519 public key has 32 bytes");
+        Ok(Self { seed: Zeroizing::new(*seed), verifier: VerifierKey { name: name.to_owned(), public } })
     }
 
     /// The public half.
@@ -57,10 +45,7 @@ impl Signer {
     /// The signed note of `text`, which must end with a line end and hold no empty line at its end.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
-        debug_assert!(
-            text.ends_with('\n') && !text.ends_with("\n\n"),
-            "a note's text ends with one line end"
-        );
+        debug_assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "a note's text ends with one line end");
         let signature = key_pair(&self.seed).sign(text.as_bytes());
         let line = [&self.verifier.key_hash()[..], signature.as_ref()].concat();
         format!("{text}\n\u{2014} {} {}\n", self.verifier.name, base64(&line))
@@ -114,20 +99,13 @@ impl VerifierKey {
         let key_hash = self.key_hash();
         let mut verified = false;
         // Signatures of other keys are passed over, as the form demands: a witness may have added its own.
-        for (_, blob) in signatures
-            .iter()
-            .filter(|(name, blob)| *name == self.name && blob[..4] == key_hash)
-        {
+        for (_, blob) in signatures.iter().filter(|(name, blob)| *name == self.name && blob[..4] == key_hash) {
             UnparsedPublicKey::new(&ED25519, &self.public)
                 .verify(text.as_bytes(), &blob[4..])
                 .map_err(|_| Fault::Integrity("the signature is wrong"))?;
             verified = true;
         }
-        if verified {
-            Ok(text)
-        } else {
-            Err(Fault::Integrity("the note is not signed by this key"))
-        }
+        if verified { Ok(text) } else { Err(Fault::Integrity("the note is not signed by this key")) }
     }
 }
 
@@ -153,10 +131,7 @@ fn parse_key(text: &str) -> Option<VerifierKey> {
     let (key_hash, key) = rest.split_once('+')?;
     let key = from_base64(key)?;
     let (algorithm, public) = key.split_first()?;
-    let key = VerifierKey {
-        name: name.to_owned(),
-        public: public.try_into().ok()?,
-    };
+    let key = VerifierKey { name: name.to_owned(), public: public.try_into().ok()? };
     let sound = is_name(name) && *algorithm == ED25519_TYPE && from_hex(key_hash)? == key.key_hash();
     sound.then_some(key)
 }
@@ -178,10 +153,7 @@ fn split(note: &str) -> Result<(&str, Vec<SignatureLine<'_>>), Fault> {
     let lines = note[end + 2..].strip_suffix('\n').ok_or(MALFORMED)?;
     let mut signatures = Vec::new();
     for line in lines.split('\n') {
-        let (name, blob) = line
-            .strip_prefix("\u{2014} ")
-            .and_then(|line| line.split_once(' '))
-            .ok_or(MALFORMED)?;
+        let (name, blob) = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')).ok_or(MALFORMED)?;
         let blob = from_base64(blob).filter(|blob| blob.len() > 4).ok_or(MALFORMED)?;
         if !is_name(name) || signatures.len() == SIGNATURES_MAX {
             return Err(MALFORMED);
@@ -204,18 +176,9 @@ mod tests {
     #[test]
     fn a_note_opens_under_its_key_alone() {
         let note = signer(7).sign("a text\nof two lines\n");
-        assert_eq!(
-            signer(7).verifier().open(&note).expect("opens"),
-            "a text\nof two lines\n"
-        );
+        assert_eq!(signer(7).verifier().open(&note).expect("opens"), "a text\nof two lines\n");
         assert!(signer(8).verifier().open(&note).is_err());
-        assert!(
-            Signer::new("other.example", &[7; 32])
-                .expect("a name")
-                .verifier()
-                .open(&note)
-                .is_err()
-        );
+        assert!(Signer::new("other.example", &[7; 32]).expect("a name").verifier().open(&note).is_err());
     }
 
     #[test]

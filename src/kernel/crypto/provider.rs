@@ -103,9 +103,7 @@ impl FileProvider {
     /// When the file is missing, others have rights on it, it is not the process's own, or does not hold a key.
     pub fn open(path: &Path, version: u32) -> Result<Self, KeyFileError> {
         let key = read_key_file(path)?;
-        Ok(Self {
-            kek: Kek::new(version, &key),
-        })
+        Ok(Self { kek: Kek::new(version, &key) })
     }
 }
 
@@ -127,9 +125,7 @@ impl EnvProvider {
             std::env::VarError::NotPresent => KeyFileError::Missing,
             std::env::VarError::NotUnicode(_) => KeyFileError::Length,
         })?);
-        Ok(Self {
-            kek: Kek::new(version, &*parse_key(&text)?),
-        })
+        Ok(Self { kek: Kek::new(version, &*parse_key(&text)?) })
     }
 }
 
@@ -137,11 +133,7 @@ local_provider!(EnvProvider);
 
 fn read_key_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let missing = |error: io::Error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            KeyFileError::Missing
-        } else {
-            error.into()
-        }
+        if error.kind() == io::ErrorKind::NotFound { KeyFileError::Missing } else { error.into() }
     };
     // Before opening: opening a pipe would wait for its other end.
     if !std::fs::metadata(path).map_err(missing)?.is_file() {
@@ -152,10 +144,7 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
     let found = file.metadata()?;
     let wanted = process_user()?;
     if found.uid() != wanted {
-        return Err(KeyFileError::Owner {
-            found: found.uid(),
-            wanted,
-        });
+        return Err(KeyFileError::Owner { found: found.uid(), wanted });
     }
     if found.mode() & 0o077 != 0 {
         return Err(KeyFileError::Mode(found.mode() & 0o777));
@@ -209,10 +198,7 @@ pub fn create_key_file(world: &World, path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -240,49 +226,23 @@ mod tests {
         create_key_file(&world, &path).expect("made");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o400);
         let before = fs::read(&path).expect("read");
-        assert_eq!(
-            create_key_file(&world, &path).expect_err("exists").kind(),
-            io::ErrorKind::AlreadyExists
-        );
+        assert_eq!(create_key_file(&world, &path).expect_err("exists").kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).expect("read"), before);
         let provider = FileProvider::open(&path, 1).expect("opens");
-        let binding = Binding {
-            deployment: DeploymentId::ZERO,
-            owner: KeyOwner::System,
-            version: 1,
-        };
+        let binding = Binding { deployment: DeploymentId::ZERO, owner: KeyOwner::System, version: 1 };
         let blob = provider.wrap(&world, &binding, &[3; 32]).expect("wraps");
-        assert_eq!(
-            *FileProvider::open(&path, 1)
-                .expect("opens")
-                .unwrap(&binding, &blob)
-                .expect("unwraps"),
-            [3; 32]
-        );
+        assert_eq!(*FileProvider::open(&path, 1).expect("opens").unwrap(&binding, &blob).expect("unwraps"), [3; 32]);
         assert!(provider.health().is_ok() && provider.current() == 1);
     }
 
     #[test]
     fn base64_and_hex_name_the_same_key() {
-        let binding = Binding {
-            deployment: DeploymentId::ZERO,
-            owner: KeyOwner::System,
-            version: 1,
-        };
+        let binding = Binding { deployment: DeploymentId::ZERO, owner: KeyOwner::System, version: 1 };
         let blob = wrap(&World::system(), &Kek::new(1, &[0xab; 32]), &binding, &[3; 32]);
-        for text in [
-            base64(&[0xab; 32]),
-            hex(&[0xab; 32]),
-            hex(&[0xab; 32]).to_uppercase(),
-            base64(&[0xab; 32]) + "\n",
-        ] {
+        for text in [base64(&[0xab; 32]), hex(&[0xab; 32]), hex(&[0xab; 32]).to_uppercase(), base64(&[0xab; 32]) + "\n"]
+        {
             let (_folder, path) = file_with(&text, 0o600);
-            assert!(
-                FileProvider::open(&path, 1)
-                    .expect("opens")
-                    .unwrap(&binding, &blob)
-                    .is_ok()
-            );
+            assert!(FileProvider::open(&path, 1).expect("opens").unwrap(&binding, &blob).is_ok());
         }
     }
 
@@ -293,36 +253,16 @@ mod tests {
             let (_folder, path) = file_with(&key, mode);
             assert!(matches!(FileProvider::open(&path, 1), Err(KeyFileError::Mode(found)) if found == mode));
         }
-        for text in [
-            "",
-            "\n",
-            &key[2..],
-            &base64(&[1; 31]),
-            &base64(&[1; 33]),
-            &"g".repeat(64),
-            &"a".repeat(1000),
-        ] {
+        for text in ["", "\n", &key[2..], &base64(&[1; 31]), &base64(&[1; 33]), &"g".repeat(64), &"a".repeat(1000)] {
             let (_folder, path) = file_with(text, 0o400);
-            assert!(
-                matches!(FileProvider::open(&path, 1), Err(KeyFileError::Length)),
-                "{text:?}"
-            );
+            assert!(matches!(FileProvider::open(&path, 1), Err(KeyFileError::Length)), "{text:?}");
         }
         let (folder, path) = file_with(&key, 0o400);
-        assert!(matches!(
-            FileProvider::open(&path.with_extension("gone"), 1),
-            Err(KeyFileError::Missing)
-        ));
-        assert!(matches!(
-            FileProvider::open(folder.path(), 1),
-            Err(KeyFileError::Length)
-        ));
+        assert!(matches!(FileProvider::open(&path.with_extension("gone"), 1), Err(KeyFileError::Missing)));
+        assert!(matches!(FileProvider::open(folder.path(), 1), Err(KeyFileError::Length)));
         if process_user().expect("known") == 0 {
             std::os::unix::fs::chown(&path, Some(1), None).expect("given away");
-            assert!(matches!(
-                FileProvider::open(&path, 1),
-                Err(KeyFileError::Owner { found: 1, wanted: 0 })
-            ));
+            assert!(matches!(FileProvider::open(&path, 1), Err(KeyFileError::Owner { found: 1, wanted: 0 })));
         }
     }
 }

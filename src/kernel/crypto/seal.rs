@@ -62,10 +62,7 @@ impl DataKey {
     /// From the 32 bytes that are kept wrapped.
     #[must_use]
     pub fn new(version: u32, key: &[u8; 32]) -> Self {
-        Self {
-            version,
-            prk: extract("care/pdk/v1", key),
-        }
+        Self { version, prk: extract("care/pdk/v1", key) }
     }
 
     /// A key for one use: `HKDF-Expand(PRK, label ‖ 00 ‖ info, 32)`.
@@ -217,9 +214,7 @@ fn open_parts(key: &DataKey, purpose: Purpose, place: &Place, sealed: &[u8], r_b
     let Some((front, ciphertext)) = sealed.split_first_chunk::<FRONT_BYTES>() else {
         return Err(DOES_NOT_OPEN);
     };
-    let (header_found, nonce) = front
-        .split_first_chunk::<HEADER_BYTES>()
-        .expect("the front begins with the header");
+    let (header_found, nonce) = front.split_first_chunk::<HEADER_BYTES>().expect("the front begins with the header");
     let nonce = nonce.try_into().expect("the front ends with the nonce");
     let header = header(purpose, key.version);
     if *header_found != header {
@@ -233,11 +228,7 @@ fn open_parts(key: &DataKey, purpose: Purpose, place: &Place, sealed: &[u8], r_b
         .len();
     plain.truncate(plain_bytes);
     let start = r_bytes + LENGTH_BYTES;
-    let length = plain
-        .get(r_bytes..start)
-        .ok_or(DOES_NOT_OPEN)?
-        .try_into()
-        .expect("the slice has 4 bytes");
+    let length = plain.get(r_bytes..start).ok_or(DOES_NOT_OPEN)?.try_into().expect("the slice has 4 bytes");
     let end = start + usize::try_from(u32::from_be_bytes(length)).map_err(|_| DOES_NOT_OPEN)?;
     let padded = end.next_multiple_of(BLOCK_BYTES) == plain.len() && plain[end..].iter().all(|byte| *byte == 0);
     if !padded {
@@ -275,15 +266,9 @@ pub(super) mod tests {
         let key = DataKey::new(3, &[0x11; 32]);
         let sealed = seal_body_with(&counting(0x20), &key, &place(), &[0x42; 32], BODY);
         assert_eq!(sealed.len(), 176);
-        assert_eq!(
-            hex(&sealed[..40]),
-            format!("0101000100000003{}bd026773648e69de", hex(&counting::<24>(0x20)))
-        );
+        assert_eq!(hex(&sealed[..40]), format!("0101000100000003{}bd026773648e69de", hex(&counting::<24>(0x20))));
         assert!(hex(&sealed).ends_with("b168211d40d268a04ba7712b5bc4725f"));
-        assert_eq!(
-            hex(&hash(&sealed)),
-            "a2ee4d44e0d1cdb74f1e0d65ad2d4282efd5096b9d3fb58c8bc6191ffb217c10"
-        );
+        assert_eq!(hex(&hash(&sealed)), "a2ee4d44e0d1cdb74f1e0d65ad2d4282efd5096b9d3fb58c8bc6191ffb217c10");
         let opened = open_body(&key, &place(), &sealed).expect("opens");
         assert!(opened.r == [0x42; 32] && opened.body == BODY);
         assert_eq!(key_version_of(&sealed), Some(3));
@@ -295,39 +280,21 @@ pub(super) mod tests {
         let key = DataKey::new(3, &[0x11; 32]);
         let sealed = seal_value(&world, &key, Purpose::View, &place(), b"recheck");
         let moved = [
-            Place {
-                deployment: DeploymentId::from_bytes([1; 16]),
-                ..place()
-            },
-            Place {
-                patient: PatientId::from_bytes([1; 16]),
-                ..place()
-            },
-            Place {
-                channel: ChannelId::from_bytes([1; 16]),
-                ..place()
-            },
-            Place {
-                row: [1; 16],
-                ..place()
-            },
+            Place { deployment: DeploymentId::from_bytes([1; 16]), ..place() },
+            Place { patient: PatientId::from_bytes([1; 16]), ..place() },
+            Place { channel: ChannelId::from_bytes([1; 16]), ..place() },
+            Place { row: [1; 16], ..place() },
             Place { seq: 8, ..place() },
         ];
         for elsewhere in moved {
             assert!(open_value(&key, Purpose::View, &elsewhere, &sealed).is_err());
         }
-        assert!(
-            open_value(&key, Purpose::Identity, &place(), &sealed).is_err(),
-            "another purpose"
-        );
+        assert!(open_value(&key, Purpose::Identity, &place(), &sealed).is_err(), "another purpose");
         assert!(
             open_value(&DataKey::new(4, &[0x11; 32]), Purpose::View, &place(), &sealed).is_err(),
             "another version"
         );
-        assert!(
-            open_value(&DataKey::new(3, &[0x12; 32]), Purpose::View, &place(), &sealed).is_err(),
-            "another key"
-        );
+        assert!(open_value(&DataKey::new(3, &[0x12; 32]), Purpose::View, &place(), &sealed).is_err(), "another key");
         assert!(open_body(&key, &place(), &sealed).is_err(), "not a body");
     }
 
@@ -342,16 +309,7 @@ pub(super) mod tests {
     fn nothing_of_a_key_or_a_body_is_printed() {
         let key = DataKey::new(1, &[5; 32]);
         assert_eq!(format!("{key:?}"), "DataKey(version 1)");
-        assert_eq!(
-            format!(
-                "{:?}",
-                OpenedBody {
-                    r: [9; 32],
-                    body: b"secret".to_vec()
-                }
-            ),
-            "OpenedBody(6 bytes)"
-        );
+        assert_eq!(format!("{:?}", OpenedBody { r: [9; 32], body: b"secret".to_vec() }), "OpenedBody(6 bytes)");
     }
 
     proptest! {

@@ -64,10 +64,7 @@ mod tests {
         assert_ne!(lookup_mac(&key, "a", b"1"), lookup_mac(&key, "a", b"2"));
         assert_ne!(lookup_mac(&key, "a", b"1"), lookup_mac(&key, "b", b"1"));
         assert_ne!(lookup_mac(&key, "a", b"1"), lookup_mac(&other, "a", b"1"));
-        assert_ne!(
-            command_mac(&key, "task.move", b"{}"),
-            command_mac(&key, "task.hold", b"{}")
-        );
+        assert_ne!(command_mac(&key, "task.move", b"{}"), command_mac(&key, "task.hold", b"{}"));
         assert_ne!(command_mac(&key, "a", b"{}"), command_mac(&other, "a", b"{}"));
     }
 }

@@ -26,10 +26,7 @@ impl Kek {
     /// From the provider's 32 bytes.
     #[must_use]
     pub fn new(version: u32, key: &[u8; 32]) -> Self {
-        Self {
-            version,
-            prk: extract("care/kek/v1", key),
-        }
+        Self { version, prk: extract("care/kek/v1", key) }
     }
 }
 
@@ -69,42 +66,12 @@ impl KeyOwner {
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         match bytes {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] => Self::System,
-            [
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-                0xff,
-            ] => Self::Signer,
-            [
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-                0xee,
-            ] => Self::Backup,
+            [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => {
+                Self::Signer
+            }
+            [0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee, 0xee] => {
+                Self::Backup
+            }
             _ => Self::Patient(PatientId::from_bytes(bytes)),
         }
     }
@@ -167,9 +134,7 @@ pub fn unwrap(kek: &Kek, binding: &Binding, blob: &[u8]) -> Result<Zeroizing<[u8
     if blob.len() != WRAPPED_BYTES || blob[..HEADER_BYTES] != header {
         return Err(DOES_NOT_OPEN);
     }
-    let nonce = blob[HEADER_BYTES..FRONT_BYTES]
-        .try_into()
-        .expect("the slice has 24 bytes");
+    let nonce = blob[HEADER_BYTES..FRONT_BYTES].try_into().expect("the slice has 24 bytes");
     let (n1, n2) = split_nonce(nonce);
     let mut sealed = Zeroizing::new([0_u8; WRAPPED_BYTES - FRONT_BYTES]);
     sealed.copy_from_slice(&blob[FRONT_BYTES..]);
@@ -208,10 +173,7 @@ mod tests {
     fn the_known_answer_of_a_wrapped_key() {
         let kek = Kek::new(5, &[0x22; 32]);
         let wrapped = wrap_with(&counting(0x40), &kek, &binding(), &[0x11; 32]);
-        assert_eq!(
-            hex(&hash(&wrapped)),
-            "beeadf77585f883adad3b413339a9baa168225d543a32eb4599e0852c9303f2b"
-        );
+        assert_eq!(hex(&hash(&wrapped)), "beeadf77585f883adad3b413339a9baa168225d543a32eb4599e0852c9303f2b");
         assert_eq!(*unwrap(&kek, &binding(), &wrapped).expect("opens"), [0x11; 32]);
         assert_eq!(kek_version_of(&wrapped), Some(5));
     }
@@ -224,43 +186,10 @@ mod tests {
             assert_eq!(KeyOwner::from_bytes(owner.bytes()), owner);
             let wrapped = wrap(&world, &kek, &Binding { owner, ..binding() }, &[1; 32]);
             for other in owners {
-                assert_eq!(
-                    unwrap(
-                        &kek,
-                        &Binding {
-                            owner: other,
-                            ..binding()
-                        },
-                        &wrapped
-                    )
-                    .is_ok(),
-                    other == owner
-                );
+                assert_eq!(unwrap(&kek, &Binding { owner: other, ..binding() }, &wrapped).is_ok(), other == owner);
             }
-            assert!(
-                unwrap(
-                    &kek,
-                    &Binding {
-                        owner,
-                        version: 4,
-                        ..binding()
-                    },
-                    &wrapped
-                )
-                .is_err()
-            );
-            assert!(
-                unwrap(
-                    &kek,
-                    &Binding {
-                        owner,
-                        deployment: DeploymentId::ZERO,
-                        ..binding()
-                    },
-                    &wrapped
-                )
-                .is_err()
-            );
+            assert!(unwrap(&kek, &Binding { owner, version: 4, ..binding() }, &wrapped).is_err());
+            assert!(unwrap(&kek, &Binding { owner, deployment: DeploymentId::ZERO, ..binding() }, &wrapped).is_err());
             assert!(unwrap(&Kek::new(6, &[0x22; 32]), &Binding { owner, ..binding() }, &wrapped).is_err());
             assert!(unwrap(&Kek::new(5, &[0x23; 32]), &Binding { owner, ..binding() }, &wrapped).is_err());
         }

@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use crate::kernel::base::{Fault, Micros};
 use crate::kernel::crypto::chain;
 use crate::kernel::policy::audit::Draft;
+use crate::kernel::store::Tx;
 use crate::kernel::store::append::{self, AuditRow};
-use crate::kernel::store::{Tx, on_db, statements};
 
-statements! {
-    NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
-}
+use super::sql;
 
 /// One stream per committer; this node has one.
 const STREAM: i64 = 1;
@@ -31,7 +29,7 @@ pub(super) struct Auditor {
 
 impl Auditor {
     pub(super) async fn open(tx: &mut Tx) -> Result<Self, Fault> {
-        let newest: Option<(i64, Vec<u8>)> = on_db!(tx, |c| sqlx::query_as(NEWEST).bind(STREAM).fetch_optional(c).await)?;
+        let newest = sql::audit_newest(tx, STREAM).await?;
         let (n, head) = match newest {
             None => (0, [0; 32]),
             Some((n, head)) => (n, head.try_into().map_err(|_| Fault::Integrity("an audit head is not 32 bytes"))?),
@@ -47,7 +45,10 @@ impl Auditor {
     /// Takes a refusal: a row for the first, a count for the same again within the window.
     pub(super) fn refused(&mut self, draft: Draft, now: Micros) {
         self.settle(now);
-        let who = draft.actor.map_or_else(|| draft.address.map_or_else(String::new, |address| address.to_string()), |actor| actor.to_string());
+        let who = draft.actor.map_or_else(
+            || draft.address.map_or_else(String::new, |address| address.to_string()),
+            |actor| actor.to_string(),
+        );
         let repeat = (who, draft.action.clone(), draft.outcome);
         if let Some((_, counted)) = self.counted.get_mut(&repeat) {
             counted.count = Some(counted.count.unwrap_or(0) + 1);

@@ -1,7 +1,6 @@
 //! Group commit without a timer: whatever queued during the last commit is the next transaction.
 //! Replies after the commit, news after the replies are free to go. A fault rolls the batch back and runs its commands singly.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -190,7 +189,12 @@ impl Committer {
         Ok(())
     }
 
-    async fn command(&mut self, command: &Command, now: Micros, seen: &mut SeenKeys) -> Result<Option<Result<Value, Refusal>>, Fault> {
+    async fn command(
+        &mut self,
+        command: &Command,
+        now: Micros,
+        seen: &mut SeenKeys,
+    ) -> Result<Option<Result<Value, Refusal>>, Fault> {
         let (outcome, audit) = execution::run(&mut self.ledger, command, now, seen).await?;
         Ok(Some(match outcome {
             Outcome::Done(answer) => {
@@ -205,13 +209,15 @@ impl Committer {
         }))
     }
 
-    /// One look-up for all keys of the batch. PostgreSQL takes the patients' locks in the features' first statement on them.
+    /// One look-up for all keys of the batch.
     async fn seen_keys(&mut self, jobs: &[Option<Job>]) -> Result<SeenKeys, Fault> {
         let asked: Vec<KeyAsked> = jobs
             .iter()
             .flatten()
             .filter_map(|job| match job {
-                Job::Command(command) => command.key.map(|key| KeyAsked { author: command.subject.user.0, key: key.key }),
+                Job::Command(command) => {
+                    command.key.map(|key| KeyAsked { author: command.subject.user.0, key: key.key })
+                }
                 Job::Audit { .. } => None,
             })
             .collect();
@@ -222,18 +228,13 @@ impl Committer {
         for row in append::keys_seen(self.ledger.tx(), &asked).await? {
             let channel = log::sql::channel_of(self.ledger.tx(), row.channel).await?;
             let scope = if row.scope == 0 { ChannelId::ZERO } else { channel };
-            let mac_version = u32::try_from(row.mac_version).map_err(|_| Fault::Integrity("a key version is out of range"))?;
-            seen.insert((UserId(row.author), row.key, scope), Seen { mac: row.mac, mac_version, channel, seq: row.seq });
+            let mac_version =
+                u32::try_from(row.mac_version).map_err(|_| Fault::Integrity("a key version is out of range"))?;
+            seen.insert(
+                (UserId(row.author), row.key, scope),
+                Seen { mac: row.mac, mac_version, channel, seq: row.seq },
+            );
         }
         Ok(seen)
     }
-}
-
-/// Which patients a batch touches, for locks; kept apart so that the order is tested.
-#[must_use]
-pub(super) fn in_lock_order<T: Ord + Copy + std::hash::Hash>(ids: impl IntoIterator<Item = T>) -> Vec<T> {
-    // Locked in id order: two nodes that lock the same patients in different orders would deadlock.
-    let mut sorted: Vec<T> = ids.into_iter().collect::<HashSet<_>>().into_iter().collect();
-    sorted.sort_unstable();
-    sorted
 }

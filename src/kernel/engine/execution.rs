@@ -36,7 +36,12 @@ pub(super) fn take_key(shared: &Shared, op: &str, data: &mut Data) -> Result<Opt
 }
 
 /// Runs a command. A fault means the transaction is over.
-pub(super) async fn run(ledger: &mut Ledger, command: &Command, now: Micros, seen: &mut SeenKeys) -> Result<(Outcome, Draft), Fault> {
+pub(super) async fn run(
+    ledger: &mut Ledger,
+    command: &Command,
+    now: Micros,
+    seen: &mut SeenKeys,
+) -> Result<(Outcome, Draft), Fault> {
     let mut audit = Draft::of(&command.subject, command.op.name);
     audit.category = command.op.category;
     let mut cx = Write::new(ledger, &command.subject, now, command.key, seen, audit);
@@ -49,7 +54,11 @@ pub(super) async fn run(ledger: &mut Ledger, command: &Command, now: Micros, see
     };
     match stop {
         Stop::Refused(refusal) if cx.changed() => {
-            tracing::error!(op = command.op.name, code = refusal.code.text(), "A command was refused after it had written");
+            tracing::error!(
+                op = command.op.name,
+                code = refusal.code.text(),
+                "A command was refused after it had written"
+            );
             Err(Fault::Defect("refused after a write"))
         }
         Stop::Refused(refusal) => {
@@ -80,7 +89,10 @@ pub(super) fn log_fault(fault: &Fault, op: &str) {
     match fault {
         // The text of a database error may quote a value: only its code is shown.
         Fault::Database(error) => {
-            let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned)).unwrap_or_default();
+            let code = error
+                .as_database_error()
+                .and_then(|error| error.code().map(std::borrow::Cow::into_owned))
+                .unwrap_or_default();
             tracing::error!(op, database.code = %code, "The database failed");
         }
         other => tracing::error!(op, error = %other, "A command failed"),

@@ -42,7 +42,9 @@ impl<'a> Fields<'a> {
     /// `invalid` if it is no UUID.
     pub fn id<T: FromStr>(self, field: &'static str) -> Result<Option<T>, Refusal> {
         self.string(field)?
-            .map(|text| text.parse().map_err(|_| Refusal::invalid(field, "This field is an id: a UUID as given by the server.")))
+            .map(|text| {
+                text.parse().map_err(|_| Refusal::invalid(field, "This field is an id: a UUID as given by the server."))
+            })
             .transpose()
     }
 
@@ -116,7 +118,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid` if it is none.
     pub fn boolean(self, field: &'static str) -> Result<Option<bool>, Refusal> {
-        self.get(field).map(|value| value.as_bool().ok_or_else(|| Refusal::invalid(field, "This field is true or false."))).transpose()
+        self.get(field)
+            .map(|value| value.as_bool().ok_or_else(|| Refusal::invalid(field, "This field is true or false.")))
+            .transpose()
     }
 
     /// An optional whole number.
@@ -124,7 +128,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `invalid` if it is none.
     pub fn integer(self, field: &'static str) -> Result<Option<i64>, Refusal> {
-        self.get(field).map(|value| value.as_i64().ok_or_else(|| Refusal::invalid(field, "This field is a whole number."))).transpose()
+        self.get(field)
+            .map(|value| value.as_i64().ok_or_else(|| Refusal::invalid(field, "This field is a whole number.")))
+            .transpose()
     }
 
     /// A required whole number.
@@ -141,7 +147,10 @@ impl<'a> Fields<'a> {
     /// `invalid` if it is none.
     pub fn time(self, field: &'static str) -> Result<Option<Micros>, Refusal> {
         self.string(field)?
-            .map(|text| parse_rfc3339(text).map_err(|_| Refusal::invalid(field, "This field is a time as 2026-11-21T09:30:00Z (RFC 3339).")))
+            .map(|text| {
+                parse_rfc3339(text)
+                    .map_err(|_| Refusal::invalid(field, "This field is a time as 2026-11-21T09:30:00Z (RFC 3339)."))
+            })
             .transpose()
     }
 
@@ -149,8 +158,17 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// `invalid` if it is another one.
-    pub fn word<T>(self, field: &'static str, known: impl Fn(&str) -> Option<T>, allowed: &str) -> Result<Option<T>, Refusal> {
-        self.string(field)?.map(|text| known(text).ok_or_else(|| Refusal::invalid(field, &format!("This field is one of: {allowed}.")))).transpose()
+    pub fn word<T>(
+        self,
+        field: &'static str,
+        known: impl Fn(&str) -> Option<T>,
+        allowed: &str,
+    ) -> Result<Option<T>, Refusal> {
+        self.string(field)?
+            .map(|text| {
+                known(text).ok_or_else(|| Refusal::invalid(field, &format!("This field is one of: {allowed}.")))
+            })
+            .transpose()
     }
 }
 

@@ -10,39 +10,33 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::outlet::{News, Personal};
-use super::{Data, Shared};
+use super::{Data, Shared, sql};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, SessionId, ThingId, UserId};
-use crate::kernel::crypto::chain;
 use crate::kernel::crypto::seal::Purpose;
 use crate::kernel::log::{self, Fact, Head, Thing, Vault};
-use crate::kernel::policy::{self, Access, Audience, ChannelKind, Member};
+use crate::kernel::policy::{self, Access};
+use crate::kernel::store::Tx;
 use crate::kernel::store::append::{self, EntryRow, HeadRow, ThingRow};
-use crate::kernel::store::{Tx, on_db, statements};
 use crate::kernel::wire;
-
-statements! {
-    ME_HEAD = "SELECT MAX(seq) FROM me_event WHERE person = $1";
-    ME_ADD = "INSERT INTO me_event (person, seq, at, event, body) VALUES ($1, $2, $3, $4, $5)";
-}
 
 /// Things and heads kept between batches before the cache is dropped.
 const KEPT_MAX: usize = 200_000;
 
 /// The working state of the committer. Features see it in `project`, and inside a [`super::Write`].
 pub struct Ledger {
-    shared: Arc<Shared>,
-    tx: Option<Tx>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) tx: Option<Tx>,
     heads: HashMap<ChannelId, Head>,
     things: HashMap<ThingId, Thing>,
-    access: HashMap<PatientId, Arc<Access>>,
+    pub(super) access: HashMap<PatientId, Arc<Access>>,
     me_heads: HashMap<UserId, i64>,
     // Of this batch only:
     touched: HashSet<ChannelId>,
-    changed: HashSet<PatientId>,
+    pub(super) changed: HashSet<PatientId>,
     pub(super) entries: Vec<EntryRow>,
     new_things: Vec<ThingId>,
     pub(super) news: News,
-    persons: Vec<UserId>,
+    pub(super) persons: Vec<UserId>,
     /// Counts what was changed, so that a refusal after a write is found out.
     pub(super) changes: usize,
     /// Set while the projections are rebuilt from the log: nothing is raised, told or appended then.
@@ -102,7 +96,8 @@ impl Ledger {
     /// Writes what the batch gathered, all but the audit rows.
     pub(super) async fn flush(&mut self) -> Result<(), Fault> {
         let entries = std::mem::take(&mut self.entries);
-        let things: Vec<ThingRow> = std::mem::take(&mut self.new_things).iter().filter_map(|id| self.things.get(id)).map(row).collect();
+        let things: Vec<ThingRow> =
+            std::mem::take(&mut self.new_things).iter().filter_map(|id| self.things.get(id)).map(row).collect();
         let heads: Vec<HeadRow> = self
             .touched
             .iter()
@@ -144,7 +139,8 @@ impl Ledger {
         let mut tx = self.shared.db.read().await?;
         for user in persons {
             if let Some(row) = policy::sql::person(&mut tx, *user).await? {
-                let kind = policy::PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
+                let kind =
+                    policy::PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
                 self.shared.book.put_person(row.id, kind, policy::Roles(row.roles), row.active, row.epoch);
             }
         }
@@ -184,7 +180,13 @@ impl Ledger {
     ///
     /// # Errors
     /// Sealed, or the key database fails.
-    pub async fn seal_view(&self, patient: PatientId, row: Uuid, revision: i64, value: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub async fn seal_view(
+        &self,
+        patient: PatientId,
+        row: Uuid,
+        revision: i64,
+        value: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
         self.shared.vault.seal_view(patient, Purpose::View, row, revision, value).await
     }
 
@@ -192,8 +194,20 @@ impl Ledger {
     ///
     /// # Errors
     /// It does not open: an integrity fault.
-    pub async fn open_view(&self, patient: PatientId, row: Uuid, revision: i64, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+    pub async fn open_view(
+        &self,
+        patient: PatientId,
+        row: Uuid,
+        revision: i64,
+        sealed: &[u8],
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
         self.shared.vault.open_view(patient, Purpose::View, row, revision, sealed).await
+    }
+
+    pub(super) fn begin_rebuild(&mut self, tx: Tx) {
+        self.forget();
+        self.begin(tx);
+        self.rebuilding = true;
     }
 
     /// The standing at a patient as this batch has it; none if there is no such patient.
@@ -204,6 +218,8 @@ impl Ledger {
         if let Some(access) = self.access.get(&patient) {
             return Ok(Some(access.clone()));
         }
+        // On PostgreSQL: "the item is open", "the author is a member" cannot race. SQLite has one writer.
+        self.tx().lock_patients(&[patient.0]).await?;
         let access = match self.shared.book.access(patient) {
             Some(access) => Some(access),
             None => policy::sql::load(self.tx(), patient).await?,
@@ -280,167 +296,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// A new patient, with nobody standing at it. The data key is committed already.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn add_patient(&mut self, patient: PatientId) -> Result<(), Fault> {
-        let mut access = Access::new(patient);
-        self.changes += 1;
-        if !self.rebuilding {
-            policy::sql::add_patient(self.tx(), &mut access).await?;
-        }
-        self.put_access(access);
-        Ok(())
-    }
-
-    /// A new channel. Called from `project` of the entry that opens it, or before the first entry of a patient.
-    ///
-    /// # Errors
-    /// The database's, or no such patient.
-    pub async fn add_channel(&mut self, patient: PatientId, channel: ChannelId) -> Result<(), Fault> {
-        if self.rebuilding {
-            return Ok(());
-        }
-        let genesis = chain::genesis(self.shared.vault.deployment(), patient, channel);
-        self.changes += 1;
-        log::sql::add_channel(self.tx(), channel, patient, &genesis).await?;
-        Ok(())
-    }
-
-    fn put_access(&mut self, access: Access) {
-        self.changed.insert(access.patient);
-        self.access.insert(access.patient, Arc::new(access));
-    }
-
-    /// Works on the standing of a patient and raises its version, once a batch.
-    async fn with_access<F>(&mut self, patient: PatientId, work: F) -> Result<(), Fault>
-    where
-        F: for<'a> FnOnce(&'a mut Tx, &'a mut Access) -> super::Boxed<'a, sqlx::Result<()>> + Send,
-    {
-        let access = self.access(patient).await?.ok_or(Fault::Integrity("an entry of a patient that is not there"))?;
-        let mut access = Access::clone(&access);
-        self.changes += 1;
-        let fresh = !self.changed.contains(&patient) && !self.rebuilding;
-        let tx = self.tx.as_mut().expect("features are called inside a batch");
-        if fresh {
-            policy::sql::raise_patient(tx, &mut access).await?;
-        }
-        work(tx, &mut access).await?;
-        self.put_access(access);
-        Ok(())
-    }
-
-    /// A channel gets its audience. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn open_channel(&mut self, patient: PatientId, channel: ChannelId, audience: Audience, kind: ChannelKind) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::open_channel(tx, access, channel, audience, kind))).await
-    }
-
-    /// A channel's audience narrows, or it is archived. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn set_channel(&mut self, patient: PatientId, channel: ChannelId, audience: Audience, archived: bool) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::set_channel(tx, access, channel, audience, archived))).await
-    }
-
-    /// `user` reads `channel` from `from` on. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn begin_reading(&mut self, patient: PatientId, channel: ChannelId, user: UserId, from: i64) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::begin_reading(tx, access, channel, user, from))).await?;
-        self.raise(user).await
-    }
-
-    /// `user` reads `channel` up to `to` and no further. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn end_reading(&mut self, patient: PatientId, channel: ChannelId, user: UserId, to: i64) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::end_reading(tx, access, channel, user, to))).await?;
-        self.raise(user).await
-    }
-
-    /// Whether `user` stood at this patient before and left.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn was_member(&mut self, patient: PatientId, user: UserId) -> Result<bool, Fault> {
-        Ok(policy::sql::was_member(self.tx(), patient, user).await?)
-    }
-
-    /// A membership begins. `row` is the entry that records it, `role` the sealed role text. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn join(&mut self, patient: PatientId, row: Uuid, user: UserId, member: Member, since: Micros, role: Vec<u8>) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::join(tx, access, row, user, member, since, role))).await?;
-        self.raise(user).await
-    }
-
-    /// A membership changes. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn set_member(&mut self, patient: PatientId, user: UserId, member: Member, role: Vec<u8>) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::set_member(tx, access, user, member, role))).await?;
-        self.raise(user).await
-    }
-
-    /// The lead is laid on or taken from a member. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn set_lead(&mut self, patient: PatientId, user: UserId, lead: bool) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::set_lead(tx, access, user, lead))).await?;
-        self.raise(user).await
-    }
-
-    /// A membership ends. Called from `project`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn leave(&mut self, patient: PatientId, user: UserId, at: Micros) -> Result<(), Fault> {
-        self.with_access(patient, move |tx, access| Box::pin(policy::sql::leave(tx, access, user, at))).await?;
-        self.raise(user).await
-    }
-
-    /// A new account, as policy sees it.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn add_person(&mut self, user: UserId, kind: policy::PersonKind, roles: policy::Roles) -> Result<(), Fault> {
-        self.persons.push(user);
-        policy::sql::add_person(self.change(), user, kind.number(), roles.0, true).await?;
-        Ok(())
-    }
-
-    /// Changes an account, as policy sees it, and raises its epoch.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn set_person(&mut self, user: UserId, kind: policy::PersonKind, roles: policy::Roles, active: bool) -> Result<(), Fault> {
-        self.persons.push(user);
-        policy::sql::set_person(self.change(), user, kind.number(), roles.0, active).await?;
-        Ok(())
-    }
-
-    /// Raises a person's `authz_epoch`: with the commit, whatever was decided for them before is decided again.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn raise(&mut self, user: UserId) -> Result<(), Fault> {
-        if !self.rebuilding && !self.persons.contains(&user) {
-            self.persons.push(user);
-            policy::sql::raise(self.change(), user).await?;
-        }
-        Ok(())
-    }
-
     /// With the commit, every socket and request of this session ends.
     pub fn end_session(&mut self, session: SessionId) {
         self.news.ended.push(session);
@@ -456,14 +311,11 @@ impl Ledger {
         }
         let newest = match self.me_heads.get(&user) {
             Some(newest) => *newest,
-            None => {
-                let (newest,): (Option<i64>,) = on_db!(self.tx(), |c| sqlx::query_as(ME_HEAD).bind(user).fetch_one(c).await)?;
-                newest.unwrap_or(0)
-            }
+            None => sql::me_head(self.tx(), user).await?,
         };
         let seq = newest + 1;
         let body = raw(data)?;
-        on_db!(self.change(), |c| sqlx::query(ME_ADD).bind(user).bind(seq).bind(at).bind(event).bind(body.get()).execute(c).await.map(drop))?;
+        sql::add_me(self.change(), user, seq, at, event, body.get()).await?;
         self.me_heads.insert(user, seq);
         let frame = wire::event_bytes(event, Some("me"), Some(seq), at, None, &body);
         self.news.personal.push(Personal { user, seq, frame });
@@ -472,7 +324,8 @@ impl Ledger {
 
     /// Projects an entry by the feature whose event it is.
     pub(super) async fn project(&mut self, fact: &Fact) -> Result<(), Fault> {
-        let feature = self.shared.registry.of_event(&fact.event).ok_or(Fault::Integrity("an event that no feature knows"))?;
+        let feature =
+            self.shared.registry.of_event(&fact.event).ok_or(Fault::Integrity("an event that no feature knows"))?;
         feature.project(self, fact).await
     }
 }

@@ -38,7 +38,10 @@ impl Write<'_> {
     pub async fn link(&mut self, permit: &Permit, item: Option<ItemId>) -> Result<Link, Stop> {
         let thing = self.item(permit, item).await?;
         if !thing.open {
-            return Err(Refusal::new(Code::PlanItemClosed).field("item").detail("Choose an open care plan item, or Unsorted.").into());
+            return Err(Refusal::new(Code::PlanItemClosed)
+                .field("item")
+                .detail("Choose an open care plan item, or Unsorted.")
+                .into());
         }
         Ok(Link { item: ItemId(thing.id.0) })
     }
@@ -54,14 +57,23 @@ impl Write<'_> {
 
     async fn item(&mut self, permit: &Permit, item: Option<ItemId>) -> Result<Thing, Stop> {
         let item = item.ok_or_else(|| {
-            Refusal::new(Code::PlanItemRequired).field("item").detail("Name the care plan item this is about; `plan.items` lists them.")
+            Refusal::new(Code::PlanItemRequired)
+                .field("item")
+                .detail("Name the care plan item this is about; `plan.items` lists them.")
         })?;
         let thing = self.ledger().thing(ThingId(item.0)).await?.ok_or_else(hidden)?;
-        if thing.kind != ThingKind::PlanItem || thing.patient != permit.patient() || !subject_sees_item(permit.family(), thing.shared) {
+        if thing.kind != ThingKind::PlanItem
+            || thing.patient != permit.patient()
+            || !subject_sees_item(permit.family(), thing.shared)
+        {
             return Err(hidden().into());
         }
         if permit.audience() == Audience::Shared && !thing.shared {
-            return Err(Refusal::invalid("item", "In a shared channel only shared items are named. Share the item first, or choose another.").into());
+            return Err(Refusal::invalid(
+                "item",
+                "In a shared channel only shared items are named. Share the item first, or choose another.",
+            )
+            .into());
         }
         Ok(thing)
     }

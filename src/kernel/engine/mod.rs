@@ -10,6 +10,9 @@ mod ledger;
 mod link;
 mod outlet;
 mod read;
+mod rebuild;
+pub mod sql;
+mod standing;
 mod write;
 
 use std::collections::HashMap;
@@ -26,6 +29,7 @@ pub use ledger::Ledger;
 pub use link::{Link, subject_sees_item};
 pub use outlet::{News, Outlet, Personal, Silent};
 pub use read::Read;
+pub use rebuild::rebuild;
 pub use write::{Reply, Write};
 
 use super::base::config::Config;
@@ -267,7 +271,12 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal to be told to the caller.
-    pub fn run(&self, subject: Subject, op: &str, data: Data) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+    pub fn run(
+        &self,
+        subject: Subject,
+        op: &str,
+        data: Data,
+    ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
         self.dispatch(subject, op, data, true)
     }
 
@@ -275,11 +284,22 @@ impl Engine {
     ///
     /// # Errors
     /// The refusal to be told to the caller.
-    pub fn run_internal(&self, subject: Subject, op: &str, data: Data) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+    pub fn run_internal(
+        &self,
+        subject: Subject,
+        op: &str,
+        data: Data,
+    ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
         self.dispatch(subject, op, data, false)
     }
 
-    fn dispatch(&self, subject: Subject, op: &str, data: Data, public: bool) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+    fn dispatch(
+        &self,
+        subject: Subject,
+        op: &str,
+        data: Data,
+        public: bool,
+    ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
         let begun = match self.shared.registry.op(op).filter(|(_, op)| op.public || !public) {
             None => Err(Refusal::new(Code::UnknownOp).field("op").detail("See docs/protocol.md for the operations.")),
             Some((_, _)) if self.shared.vault.keyring().is_sealed() => Err(Refusal::new(Code::Sealed)),
@@ -296,7 +316,13 @@ impl Engine {
         }
     }
 
-    fn submit(&self, subject: Subject, feature: &'static dyn Feature, op: Op, mut data: Data) -> Result<oneshot::Receiver<Result<Value, Refusal>>, Refusal> {
+    fn submit(
+        &self,
+        subject: Subject,
+        feature: &'static dyn Feature,
+        op: Op,
+        mut data: Data,
+    ) -> Result<oneshot::Receiver<Result<Value, Refusal>>, Refusal> {
         let key = execution::take_key(&self.shared, op.name, &mut data)?;
         let (answer, receiver) = oneshot::channel();
         let command = Command { subject, feature, op, data, key, answer };

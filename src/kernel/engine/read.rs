@@ -133,7 +133,8 @@ impl Read {
         let mut found = Vec::with_capacity(ids.len());
         for id in ids {
             let access = self.access(id).await?;
-            if let Ok(permit) = policy::decide(&self.subject, Right::SeePatient, Object::Patient(access.as_deref()), self.now)
+            if let Ok(permit) =
+                policy::decide(&self.subject, Right::SeePatient, Object::Patient(access.as_deref()), self.now)
                 && let Some(access) = access
             {
                 found.push((permit, access));
@@ -149,7 +150,9 @@ impl Read {
             .channels
             .keys()
             .copied()
-            .filter(|id| policy::decide(&self.subject, Right::Read, Object::Channel(Some((access, *id))), self.now).is_ok())
+            .filter(|id| {
+                policy::decide(&self.subject, Right::Read, Object::Channel(Some((access, *id))), self.now).is_ok()
+            })
             .collect()
     }
 
@@ -173,13 +176,25 @@ impl Read {
     ///
     /// # Errors
     /// It does not open: an integrity fault.
-    pub async fn open_view(&self, patient: PatientId, row: Uuid, revision: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    pub async fn open_view(
+        &self,
+        patient: PatientId,
+        row: Uuid,
+        revision: i64,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         self.shared.vault.open_view(patient, Purpose::View, row, revision, sealed).await
     }
 }
 
 /// Runs a reading op and audits it before the answer leaves.
-pub(super) async fn run(engine: &Engine, subject: Subject, feature: &'static dyn Feature, op: Op, data: Data) -> Result<Value, Refusal> {
+pub(super) async fn run(
+    engine: &Engine,
+    subject: Subject,
+    feature: &'static dyn Feature,
+    op: Op,
+    data: Data,
+) -> Result<Value, Refusal> {
     let answered = match Read::begin(engine.shared.clone(), subject.clone()).await {
         Ok(mut cx) => {
             let answer = feature.read(&mut cx, op.name, &data).await;

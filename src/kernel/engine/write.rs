@@ -57,7 +57,14 @@ pub struct Write<'a> {
 }
 
 impl<'a> Write<'a> {
-    pub(super) fn new(ledger: &'a mut Ledger, subject: &'a Subject, now: Micros, key: Option<CommandKey>, seen: &'a mut SeenKeys, audit: Draft) -> Self {
+    pub(super) fn new(
+        ledger: &'a mut Ledger,
+        subject: &'a Subject,
+        now: Micros,
+        key: Option<CommandKey>,
+        seen: &'a mut SeenKeys,
+        audit: Draft,
+    ) -> Self {
         ledger.changes = 0;
         Self { ledger, subject, now, key, scope: None, seen, first: None, last: None, audit, depth: 0 }
     }
@@ -139,9 +146,13 @@ impl<'a> Write<'a> {
         let Some(key) = self.key else { return Ok(None) };
         let Some(seen) = self.seen.get(&(self.subject.user, key.key, scope)).cloned() else { return Ok(None) };
         // A MAC of an older key version cannot be compared with one of the newer; it is made again under the old key.
-        let same = seen.mac_version == key.mac_version && subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), key.mac.as_slice()).into();
+        let same = seen.mac_version == key.mac_version
+            && subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), key.mac.as_slice()).into();
         if !same {
-            return Err(Refusal::new(Code::Conflict).field("key").detail("This key belongs to another command. Draw a new one.").into());
+            return Err(Refusal::new(Code::Conflict)
+                .field("key")
+                .detail("This key belongs to another command. Draw a new one.")
+                .into());
         }
         let fact = self.fact(seen.channel, seen.seq).await?;
         let mut reply = reply_of(self.ledger, &fact)?;
@@ -153,7 +164,8 @@ impl<'a> Write<'a> {
         if let Some(fact) = self.ledger.news.facts.iter().find(|fact| fact.channel == channel && fact.seq == seq) {
             return Ok(fact.clone());
         }
-        let head = self.ledger.head(channel).await?.ok_or(Fault::Integrity("a key names a channel that is not there"))?;
+        let head =
+            self.ledger.head(channel).await?.ok_or(Fault::Integrity("a key names a channel that is not there"))?;
         let vault = self.ledger.vault().clone();
         let facts = log::since(self.ledger.tx(), &vault, &head, seq - 1, seq, 1).await?;
         facts.into_iter().next().ok_or_else(|| Fault::Integrity("a key names an entry that is not there").into())
@@ -172,13 +184,30 @@ impl<'a> Write<'a> {
     ///
     /// # Errors
     /// The database's, or a fault of a projection: then the whole command is undone.
-    pub async fn record<T: Serialize + Sync>(&mut self, channel: ChannelId, event: &'static str, kind: u8, item: Option<ItemId>, id: Uuid, body: &T) -> Result<Fact, Stop> {
+    pub async fn record<T: Serialize + Sync>(
+        &mut self,
+        channel: ChannelId,
+        event: &'static str,
+        kind: u8,
+        item: Option<ItemId>,
+        id: Uuid,
+        body: &T,
+    ) -> Result<Fact, Stop> {
         let body = raw(body)?;
         self.record_raw(channel, event, kind, item, EntryId(id), body).await
     }
 
-    async fn record_raw(&mut self, channel: ChannelId, event: &'static str, kind: u8, item: Option<ItemId>, id: EntryId, body: Box<RawValue>) -> Result<Fact, Stop> {
-        let mut head = self.ledger.head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
+    async fn record_raw(
+        &mut self,
+        channel: ChannelId,
+        event: &'static str,
+        kind: u8,
+        item: Option<ItemId>,
+        id: EntryId,
+        body: Box<RawValue>,
+    ) -> Result<Fact, Stop> {
+        let mut head =
+            self.ledger.head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
         let vault = self.ledger.vault().clone();
         let key = vault.patient(head.patient).await?;
         let new = NewFact { id, event, kind, item, body, by: self.subject.user, now: self.now };
@@ -248,7 +277,9 @@ impl<'a> Write<'a> {
         }
         let answer = match (reply, first) {
             (Reply::Recorded, Some(first)) => reply_of(ledger, &first)?,
-            (Reply::Recorded, None) => return Err(Fault::Defect("answered from an entry, but none was recorded").into()),
+            (Reply::Recorded, None) => {
+                return Err(Fault::Defect("answered from an entry, but none was recorded").into());
+            }
             (Reply::Plain(data) | Reply::Repeated(data), _) => data,
         };
         Ok((Value::Object(answer), audit))
@@ -262,7 +293,8 @@ impl<'a> Write<'a> {
 
 /// `id, channel, seq, at, head` and what the feature adds, from the first entry alone.
 fn reply_of(ledger: &Ledger, fact: &Fact) -> Result<Data, Fault> {
-    let feature = ledger.shared().registry.of_event(&fact.event).ok_or(Fault::Integrity("an event that no feature knows"))?;
+    let feature =
+        ledger.shared().registry.of_event(&fact.event).ok_or(Fault::Integrity("an event that no feature knows"))?;
     let mut reply = Data::new();
     reply.insert("id".into(), fact.id.to_string().into());
     reply.insert("channel".into(), fact.channel.to_string().into());

@@ -58,7 +58,8 @@ impl Fact {
     /// # Errors
     /// The body is not what its event says: an integrity fault.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
-        serde_json::from_str(self.body.get()).map_err(|_| Fault::Integrity("an entry's body is not what its event says"))
+        serde_json::from_str(self.body.get())
+            .map_err(|_| Fault::Integrity("an entry's body is not what its event says"))
     }
 }
 

@@ -4,7 +4,6 @@
 
 mod append;
 mod fact;
-pub mod kind;
 mod page;
 pub mod site;
 pub mod sql;

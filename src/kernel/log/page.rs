@@ -88,7 +88,14 @@ pub async fn open_rows(vault: &Vault, head: &Head, rows: Vec<Row>) -> Result<Vec
 ///
 /// # Errors
 /// The database's, or a row that does not open.
-pub async fn since(tx: &mut Tx, vault: &Vault, head: &Head, after: i64, to: i64, limit: i64) -> Result<Vec<Fact>, Fault> {
+pub async fn since(
+    tx: &mut Tx,
+    vault: &Vault,
+    head: &Head,
+    after: i64,
+    to: i64,
+    limit: i64,
+) -> Result<Vec<Fact>, Fault> {
     let rows = sql::forward(tx, head.n, after, to, limit).await?;
     let unbroken = rows.iter().zip(after + 1..).all(|(row, seq)| row.seq == seq);
     let complete = rows.len() as i64 == limit.min(to - after).max(0);
@@ -102,7 +109,14 @@ pub async fn since(tx: &mut Tx, vault: &Vault, head: &Head, after: i64, to: i64,
 ///
 /// # Errors
 /// The database's, or a row that does not open.
-pub async fn newest(tx: &mut Tx, vault: &Vault, head: &Head, from: i64, before: i64, limit: i64) -> Result<Vec<Fact>, Fault> {
+pub async fn newest(
+    tx: &mut Tx,
+    vault: &Vault,
+    head: &Head,
+    from: i64,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Fact>, Fault> {
     let mut rows = sql::backward(tx, head.n, from, before, limit).await?;
     rows.reverse();
     open_rows(vault, head, rows).await
@@ -113,7 +127,14 @@ pub async fn newest(tx: &mut Tx, vault: &Vault, head: &Head, from: i64, before: 
 ///
 /// # Errors
 /// The database's, or a row that does not open.
-pub async fn page(tx: &mut Tx, vault: &Vault, head: &Head, readable: &[[i64; 2]], cursor: Cursor, limit: i64) -> Result<(Vec<Fact>, bool), Fault> {
+pub async fn page(
+    tx: &mut Tx,
+    vault: &Vault,
+    head: &Head,
+    readable: &[[i64; 2]],
+    cursor: Cursor,
+    limit: i64,
+) -> Result<(Vec<Fact>, bool), Fault> {
     let mut facts: Vec<Fact> = Vec::new();
     // One more than asked for tells whether there is more.
     let want = limit + 1;

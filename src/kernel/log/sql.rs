@@ -8,23 +8,22 @@ use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, 
 use crate::kernel::store::{Tx, on_db, statements};
 
 statements! {
-    CHANNEL_ADD = "INSERT INTO channel (n, id, patient, seq, head, epoch, at) VALUES ((SELECT COALESCE(MAX(n), 0) + 1 FROM channel), $1, $2, 0, $3, 0, 0)";
     CHANNEL_GET = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE id = $1";
     CHANNELS_OF = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE patient = $1 ORDER BY n";
     CHANNELS_ALL = "SELECT n, id, patient, seq, head, epoch, at FROM channel ORDER BY n";
     FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
     BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
-    FIRST_AFTER = "SELECT MIN(seq) FROM entry WHERE channel = $1 AND at >= $2";
-    COUNT_OTHERS = "SELECT COUNT(*) FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
-    ENTRIES = "SELECT COUNT(*) FROM entry WHERE channel = $1";
+    FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
+    COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
+    ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
     CLEAR_THING = "DELETE FROM thing";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
     AUDIT_STREAMS = "SELECT DISTINCT stream FROM audit ORDER BY stream";
     AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
-    SITE_NEWEST = "SELECT MAX(n) FROM site_leaf";
+    SITE_NEWEST = "SELECT MAX(n) AS newest FROM site_leaf";
     SITE_ALL = "SELECT hash FROM site_leaf ORDER BY n";
     SITE_NOTES = "SELECT n, note FROM site_leaf ORDER BY n";
     SITE_ADD = "INSERT INTO site_leaf (n, hash, note) VALUES ($1, $2, $3)";
@@ -86,14 +85,6 @@ pub struct Row {
     pub files: Option<Vec<u8>>,
     /// Chain after it.
     pub head: Vec<u8>,
-}
-
-/// A new channel at `seq` 0.
-///
-/// # Errors
-/// The database's.
-pub async fn add_channel(tx: &mut Tx, id: ChannelId, patient: PatientId, genesis: &[u8; 32]) -> sqlx::Result<()> {
-    on_db!(tx, |c| sqlx::query(CHANNEL_ADD).bind(id).bind(patient).bind(genesis.as_slice()).execute(c).await.map(drop))
 }
 
 /// Where a channel stands.
@@ -161,7 +152,8 @@ pub async fn first_after(tx: &mut Tx, n: i64, at: Micros) -> sqlx::Result<Option
 /// # Errors
 /// The database's.
 pub async fn count_others(tx: &mut Tx, n: i64, seq: i64, user: UserId) -> sqlx::Result<i64> {
-    let (count,): (i64,) = on_db!(tx, |c| sqlx::query_as(COUNT_OTHERS).bind(n).bind(seq).bind(user).fetch_one(c).await)?;
+    let (count,): (i64,) =
+        on_db!(tx, |c| sqlx::query_as(COUNT_OTHERS).bind(n).bind(seq).bind(user).fetch_one(c).await)?;
     Ok(count)
 }
 
@@ -189,7 +181,15 @@ pub async fn thing(tx: &mut Tx, id: ThingId) -> Result<Option<Thing>, Fault> {
 /// The database's.
 pub async fn set_thing(tx: &mut Tx, thing: &Thing) -> sqlx::Result<()> {
     on_db!(tx, |c| {
-        sqlx::query(THING_SET).bind(thing.id).bind(thing.item).bind(thing.open).bind(thing.shared).bind(thing.state).execute(c).await.map(drop)
+        sqlx::query(THING_SET)
+            .bind(thing.id)
+            .bind(thing.item)
+            .bind(thing.open)
+            .bind(thing.shared)
+            .bind(thing.state)
+            .execute(c)
+            .await
+            .map(drop)
     })
 }
 

@@ -31,7 +31,9 @@ impl ThingKind {
     }
 
     fn from_number(number: i16) -> Option<Self> {
-        [Self::PlanItem, Self::Message, Self::Note, Self::Task, Self::Handoff].into_iter().find(|kind| kind.number() == number)
+        [Self::PlanItem, Self::Message, Self::Note, Self::Task, Self::Handoff]
+            .into_iter()
+            .find(|kind| kind.number() == number)
     }
 }
 

@@ -37,7 +37,12 @@ struct Inner {
 /// A number in the row is out of range.
 pub fn wrapped(row: crate::kernel::store::WrappedKey) -> Result<WrappedKey, Fault> {
     let number = |n: i64| u32::try_from(n).map_err(|_| Fault::Integrity("a key version is out of range"));
-    Ok(WrappedKey { owner: *row.owner.as_bytes(), version: number(row.version)?, kek_version: number(row.kek_version)?, blob: row.blob })
+    Ok(WrappedKey {
+        owner: *row.owner.as_bytes(),
+        version: number(row.version)?,
+        kek_version: number(row.kek_version)?,
+        blob: row.blob,
+    })
 }
 
 impl Vault {
@@ -125,7 +130,8 @@ impl Vault {
     /// # Errors
     /// Sealed, no such key, or it does not open.
     pub async fn patient(&self, patient: PatientId) -> Result<Arc<DataKey>, Fault> {
-        let known = |vault: &Self| vault.inner.current.lock().unwrap_or_else(PoisonError::into_inner).get(&patient).copied();
+        let known =
+            |vault: &Self| vault.inner.current.lock().unwrap_or_else(PoisonError::into_inner).get(&patient).copied();
         if let Some(version) = known(self)
             && let Some(key) = self.inner.keyring.patient(patient, version)
         {
@@ -145,7 +151,10 @@ impl Vault {
             return Ok(key);
         }
         self.load(patient).await?;
-        self.inner.keyring.patient(patient, version).ok_or(Fault::Integrity("a sealed value names a key that is not there"))
+        self.inner
+            .keyring
+            .patient(patient, version)
+            .ok_or(Fault::Integrity("a sealed value names a key that is not there"))
     }
 
     fn view_place(&self, patient: PatientId, row: Uuid, revision: i64) -> Place {
@@ -162,7 +171,14 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::patient`].
-    pub async fn seal_view(&self, patient: PatientId, purpose: Purpose, row: Uuid, revision: i64, value: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub async fn seal_view(
+        &self,
+        patient: PatientId,
+        purpose: Purpose,
+        row: Uuid,
+        revision: i64,
+        value: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
         let key = self.patient(patient).await?;
         Ok(seal::seal_value(&self.inner.world, &key, purpose, &self.view_place(patient, row, revision), value))
     }
@@ -171,7 +187,14 @@ impl Vault {
     ///
     /// # Errors
     /// It does not open there: an integrity fault.
-    pub async fn open_view(&self, patient: PatientId, purpose: Purpose, row: Uuid, revision: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    pub async fn open_view(
+        &self,
+        patient: PatientId,
+        purpose: Purpose,
+        row: Uuid,
+        revision: i64,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let version = seal::key_version_of(sealed).ok_or(Fault::Integrity("a sealed value has no header"))?;
         let key = self.patient_at(patient, version).await?;
         seal::open_value(&key, purpose, &self.view_place(patient, row, revision), sealed)
@@ -190,7 +213,13 @@ impl Vault {
     ///
     /// # Errors
     /// Sealed, or it does not open there.
-    pub fn open_system(&self, purpose: Purpose, row: Uuid, revision: i64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    pub fn open_system(
+        &self,
+        purpose: Purpose,
+        row: Uuid,
+        revision: i64,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let version = seal::key_version_of(sealed).ok_or(Fault::Integrity("a sealed value has no header"))?;
         let key = self.inner.keyring.system_at(version)?;
         seal::open_value(&key, purpose, &self.view_place(PatientId::ZERO, row, revision), sealed)

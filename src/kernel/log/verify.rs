@@ -67,7 +67,9 @@ pub async fn channel(tx: &mut Tx, vault: &Vault, head: &Head) -> Result<Walked, 
             }
             let fact = match super::page::open_rows(vault, head, vec![row]).await {
                 Ok(mut facts) => facts.remove(0),
-                Err(Fault::Integrity(reason)) => return Ok(Walked { head: head.clone(), entries: seq, flaw: flaw(wanted, reason) }),
+                Err(Fault::Integrity(reason)) => {
+                    return Ok(Walked { head: head.clone(), entries: seq, flaw: flaw(wanted, reason) });
+                }
                 Err(other) => return Err(other),
             };
             if let Some(reason) = check(&mut walk, &fact) {
@@ -110,7 +112,9 @@ pub async fn newest(tx: &mut Tx, vault: &Vault) -> Result<(), Fault> {
         let rows = sql::forward(tx, head.n, head.seq - 1, i64::MAX, 2).await?;
         let holds = match rows.as_slice() {
             [] => head.seq == 0,
-            [row] => row.seq == head.seq && row.head == head.head && super::page::open_rows(vault, &head, rows).await.is_ok(),
+            [row] => {
+                row.seq == head.seq && row.head == head.head && super::page::open_rows(vault, &head, rows).await.is_ok()
+            }
             _ => false,
         };
         if !holds {

@@ -52,7 +52,8 @@ impl SessionState {
     /// When it ends if nothing more is done.
     #[must_use]
     pub fn ends_at(&self) -> Micros {
-        let idle_end = self.idle.map_or(Micros::MAX, |idle| self.active_at.load(Ordering::Relaxed).saturating_add(idle));
+        let idle_end =
+            self.idle.map_or(Micros::MAX, |idle| self.active_at.load(Ordering::Relaxed).saturating_add(idle));
         self.expires_at.min(idle_end)
     }
 
@@ -148,7 +149,9 @@ impl Book {
     /// Puts in what a reader loaded, unless something newer is there or the cache was dropped meanwhile.
     pub fn put_loaded(&self, access: Arc<Access>, generation: i64) -> Arc<Access> {
         let mut patients = write(&self.patients);
-        if let Some(held) = patients.get(&access.patient) && held.version >= access.version {
+        if let Some(held) = patients.get(&access.patient)
+            && held.version >= access.version
+        {
             return held.clone();
         }
         if self.generation() == generation && patients.len() < PATIENTS_MAX {

@@ -196,7 +196,9 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
         Right::Administer if administrator => Some(Basis::Role),
         _ => None,
     };
-    let basis = basis.ok_or_else(|| Refusal::forbidden("Your account may not do this. Ask an administrator or a member of staff."))?;
+    let basis = basis.ok_or_else(|| {
+        Refusal::forbidden("Your account may not do this. Ask an administrator or a member of staff.")
+    })?;
     Ok(Permit { actor: subject.user, basis, patient: None, channel: None, audience: None, member: Member::default() })
 }
 
@@ -259,7 +261,9 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
     let allowed = match right {
         Right::Read => true,
         Right::Post | Right::Document if channel.kind == ChannelKind::Plan => {
-            return Err(Refusal::forbidden("The plan channel carries plan and team events only. Write in a conversation."));
+            return Err(Refusal::forbidden(
+                "The plan channel carries plan and team events only. Write in a conversation.",
+            ));
         }
         Right::Post => true,
         Right::Document => staff,
@@ -273,7 +277,9 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
         return Err(missing(right));
     }
     if channel.archived && writes {
-        return Err(Refusal::new(Code::Archived).detail("This channel is archived and read-only. Write in another one."));
+        return Err(
+            Refusal::new(Code::Archived).detail("This channel is archived and read-only. Write in another one.")
+        );
     }
     Ok(permit(basis, member))
 }
@@ -281,7 +287,9 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
 /// The sentence for a caller who sees the thing but may not do this to it.
 fn missing(right: Right) -> Refusal {
     Refusal::forbidden(match right {
-        Right::ChangePlan { .. } | Right::ImportPlan => "Only the lead or a holder of the responsibility `plan` changes the plan.",
+        Right::ChangePlan { .. } | Right::ImportPlan => {
+            "Only the lead or a holder of the responsibility `plan` changes the plan."
+        }
         Right::ManageTeam | Right::EndMembership(_) => "Only the lead changes the care team.",
         Right::ManageChannels => "Only the lead opens, changes and archives channels.",
         Right::Amend(_) => "Only the author amends a message.",

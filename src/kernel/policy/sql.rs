@@ -19,7 +19,7 @@ statements! {
     PATIENTS_OF = "SELECT DISTINCT patient FROM membership WHERE member = $1 AND ended IS NULL ORDER BY patient";
     MEMBERS = "SELECT member, family, lead, plan, barriers, until FROM membership WHERE patient = $1 AND ended IS NULL";
     MEMBER_ROWS = "SELECT member, family, lead, plan, barriers, since, until, ended, role, id FROM membership WHERE patient = $1 ORDER BY since, id";
-    MEMBER_BEFORE = "SELECT COUNT(*) FROM membership WHERE patient = $1 AND member = $2 AND ended IS NOT NULL";
+    MEMBER_BEFORE = "SELECT COUNT(*) AS count FROM membership WHERE patient = $1 AND member = $2 AND ended IS NOT NULL";
     MEMBER_ADD = "INSERT INTO membership (id, patient, member, family, lead, plan, barriers, since, until, ended, role) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, $10)";
     MEMBER_SET = "UPDATE membership SET family = $3, lead = $4, plan = $5, barriers = $6, until = $7, role = $8 WHERE patient = $1 AND member = $2 AND ended IS NULL";
     MEMBER_LEAD = "UPDATE membership SET lead = $3 WHERE patient = $1 AND member = $2 AND ended IS NULL";
@@ -134,7 +134,8 @@ pub async fn load(tx: &mut Tx, patient: PatientId) -> Result<Option<Arc<Access>>
         on_db!(tx, |c| sqlx::query_as(AUDIENCES).bind(patient).fetch_all(c).await)?;
     for (id, audience, kind, archived) in channels {
         let audience = Audience::from_number(audience).ok_or(Fault::Integrity("unknown audience"))?;
-        let channel = ChannelAccess { audience, kind: ChannelKind::from_number(kind), archived, readers: Default::default() };
+        let channel =
+            ChannelAccess { audience, kind: ChannelKind::from_number(kind), archived, readers: Default::default() };
         access.channels.insert(id, channel);
     }
     let readers: Vec<(ChannelId, UserId, i64, Option<i64>)> =
@@ -212,10 +213,23 @@ pub async fn raise_patient(tx: &mut Tx, access: &mut Access) -> sqlx::Result<()>
 ///
 /// # Errors
 /// The database's.
-pub async fn open_channel(tx: &mut Tx, access: &mut Access, channel: ChannelId, audience: Audience, kind: ChannelKind) -> sqlx::Result<()> {
+pub async fn open_channel(
+    tx: &mut Tx,
+    access: &mut Access,
+    channel: ChannelId,
+    audience: Audience,
+    kind: ChannelKind,
+) -> sqlx::Result<()> {
     access.channels.insert(channel, ChannelAccess { audience, kind, archived: false, readers: Default::default() });
     on_db!(tx, |c| {
-        sqlx::query(AUDIENCE_ADD).bind(channel).bind(access.patient).bind(audience.number()).bind(kind.number()).execute(c).await.map(drop)
+        sqlx::query(AUDIENCE_ADD)
+            .bind(channel)
+            .bind(access.patient)
+            .bind(audience.number())
+            .bind(kind.number())
+            .execute(c)
+            .await
+            .map(drop)
     })
 }
 
@@ -223,19 +237,37 @@ pub async fn open_channel(tx: &mut Tx, access: &mut Access, channel: ChannelId, 
 ///
 /// # Errors
 /// The database's.
-pub async fn set_channel(tx: &mut Tx, access: &mut Access, channel: ChannelId, audience: Audience, archived: bool) -> sqlx::Result<()> {
+pub async fn set_channel(
+    tx: &mut Tx,
+    access: &mut Access,
+    channel: ChannelId,
+    audience: Audience,
+    archived: bool,
+) -> sqlx::Result<()> {
     if let Some(held) = access.channels.get_mut(&channel) {
         held.audience = audience;
         held.archived = archived;
     }
-    on_db!(tx, |c| sqlx::query(AUDIENCE_SET).bind(channel).bind(audience.number()).bind(archived).execute(c).await.map(drop))
+    on_db!(tx, |c| sqlx::query(AUDIENCE_SET)
+        .bind(channel)
+        .bind(audience.number())
+        .bind(archived)
+        .execute(c)
+        .await
+        .map(drop))
 }
 
 /// `user` reads `channel` from `from` on.
 ///
 /// # Errors
 /// The database's.
-pub async fn begin_reading(tx: &mut Tx, access: &mut Access, channel: ChannelId, user: UserId, from: i64) -> sqlx::Result<()> {
+pub async fn begin_reading(
+    tx: &mut Tx,
+    access: &mut Access,
+    channel: ChannelId,
+    user: UserId,
+    from: i64,
+) -> sqlx::Result<()> {
     if let Some(held) = access.channels.get_mut(&channel) {
         held.readers.entry(user).or_default().push(Interval { from, to: None });
     }
@@ -246,7 +278,13 @@ pub async fn begin_reading(tx: &mut Tx, access: &mut Access, channel: ChannelId,
 ///
 /// # Errors
 /// The database's.
-pub async fn end_reading(tx: &mut Tx, access: &mut Access, channel: ChannelId, user: UserId, to: i64) -> sqlx::Result<()> {
+pub async fn end_reading(
+    tx: &mut Tx,
+    access: &mut Access,
+    channel: ChannelId,
+    user: UserId,
+    to: i64,
+) -> sqlx::Result<()> {
     if let Some(spans) = access.channels.get_mut(&channel).and_then(|held| held.readers.get_mut(&user))
         && let Some(last) = spans.last_mut()
     {
@@ -268,7 +306,15 @@ pub async fn was_member(tx: &mut Tx, patient: PatientId, user: UserId) -> sqlx::
 ///
 /// # Errors
 /// The database's.
-pub async fn join(tx: &mut Tx, access: &mut Access, id: uuid::Uuid, user: UserId, member: Member, since: Micros, role: Vec<u8>) -> sqlx::Result<()> {
+pub async fn join(
+    tx: &mut Tx,
+    access: &mut Access,
+    id: uuid::Uuid,
+    user: UserId,
+    member: Member,
+    since: Micros,
+    role: Vec<u8>,
+) -> sqlx::Result<()> {
     access.members.insert(user, member);
     on_db!(tx, |c| {
         sqlx::query(MEMBER_ADD)
@@ -292,7 +338,13 @@ pub async fn join(tx: &mut Tx, access: &mut Access, id: uuid::Uuid, user: UserId
 ///
 /// # Errors
 /// The database's.
-pub async fn set_member(tx: &mut Tx, access: &mut Access, user: UserId, member: Member, role: Vec<u8>) -> sqlx::Result<()> {
+pub async fn set_member(
+    tx: &mut Tx,
+    access: &mut Access,
+    user: UserId,
+    member: Member,
+    role: Vec<u8>,
+) -> sqlx::Result<()> {
     access.members.insert(user, member);
     on_db!(tx, |c| {
         sqlx::query(MEMBER_SET)

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{Tx, on_db, postgres, sqlite, statements};
 
 statements! {
-    CHANNEL = "INSERT INTO channel (id, patient, audience, kind, archived, seq, head, epoch, at)
-        VALUES ($1, $2, $3, $4, FALSE, 0, $5, $6, $7) RETURNING n";
+    CHANNEL = "INSERT INTO channel (id, patient, seq, head, epoch, at)
+        VALUES ($1, $2, 0, $3, $4, $5) RETURNING n";
 }
 
 /// A row of `entry`, without the number the database gives it.
@@ -24,15 +24,13 @@ pub struct EntryRow {
     /// Flags of the leaf.
     pub flags: i16,
     /// The event's name, `message.posted`.
-    pub event: String,
+    pub event: &'static str,
     /// Who.
     pub author: Uuid,
     /// Microseconds.
     pub at: i64,
     /// The plan item.
     pub item: Option<Uuid>,
-    /// The thing it is about, where there is one.
-    pub object: Option<Uuid>,
     /// Sealed.
     pub body: Vec<u8>,
     /// What the leaf says of the body.
@@ -122,10 +120,6 @@ pub struct NewChannel {
     pub id: Uuid,
     /// Whose.
     pub patient: Uuid,
-    /// staff, shared, named: numbered by their owner.
-    pub audience: i16,
-    /// 0 the plan channel, 1 a conversation.
-    pub kind: i16,
     /// `h_0`
     pub head: [u8; 32],
     /// The deployment's epoch.
@@ -141,8 +135,6 @@ pub struct KeyAsked {
     pub author: Uuid,
     /// The command's `key`.
     pub key: Uuid,
-    /// As in [`KeyColumns::scope`].
-    pub scope: i64,
 }
 
 /// An entry that already answered a command.
@@ -175,8 +167,6 @@ pub async fn channel(tx: &mut Tx, new: &NewChannel) -> sqlx::Result<i64> {
     on_db!(tx, |c| sqlx::query_scalar(CHANNEL)
         .bind(new.id)
         .bind(new.patient)
-        .bind(new.audience)
-        .bind(new.kind)
         .bind(&new.head[..])
         .bind(new.epoch)
         .bind(new.at)

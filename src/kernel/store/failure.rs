@@ -14,9 +14,7 @@ pub fn is_storage_failure(error: &Error) -> bool {
                 Some(primary) => matches!(primary, 10 | 11 | 13 | 14 | 26),
                 // 08 connection, 53 resources (100 disk full), 57P admin shutdown, 58 system error, XX internal or corrupted
                 // (PostgreSQL documentation, appendix A)
-                None => ["08", "53", "57P", "58", "XX"]
-                    .iter()
-                    .any(|class| code.starts_with(class)),
+                None => ["08", "53", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)),
             }
         }
         _ => false,
@@ -36,16 +34,12 @@ pub fn is_disk_full(error: &Error) -> bool {
 /// A unique index or primary key said no: somebody else was first.
 #[must_use]
 pub fn is_conflict(error: &Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// SQLite's primary result code: the low byte of the extended one.
 fn sqlite_primary(error: &Error) -> Option<i32> {
-    let refused = error
-        .as_database_error()?
-        .try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    let refused = error.as_database_error()?.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
     let code: i32 = sqlx::error::DatabaseError::code(refused)?.parse().ok()?;
     Some(code & 0xff)
 }

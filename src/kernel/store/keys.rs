@@ -123,11 +123,7 @@ impl Keys {
     /// When the database fails.
     pub async fn erase(&self, owner: Uuid) -> sqlx::Result<u64> {
         let mut tx = self.0.write().await?;
-        let erased = on_db!(tx, |c| sqlx::query(ERASE)
-            .bind(owner)
-            .execute(c)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let erased = on_db!(tx, |c| sqlx::query(ERASE).bind(owner).execute(c).await.map(|done| done.rows_affected()))?;
         tx.commit().await?;
         match &self.0 {
             Db::Sqlite(db) => db.truncate_log().await?,

@@ -54,6 +54,8 @@ macro_rules! migrations {
 const RECORD: &[Migration] = migrations! {
     0 "0000_dialect" Postgres;
     1 "0001_record" Both Sqlite Postgres;
+    2 "0002_policy" Both;
+    3 "0003_engine" Both;
 };
 
 /// The keys' migrations.
@@ -163,18 +165,13 @@ async fn next(tx: &mut Tx, known: &'static [Migration]) -> Result<Option<&'stati
     let newest = known.last().map_or(-1, |last| last.number);
     for (number, checksum) in &applied {
         let Some(ours) = known.iter().find(|migration| migration.number == *number) else {
-            return Err(OpenError::Unknown {
-                found: *number,
-                known: newest,
-            });
+            return Err(OpenError::Unknown { found: *number, known: newest });
         };
         if ours.checksum() != *checksum {
             return Err(OpenError::Edited(*number));
         }
     }
-    Ok(known
-        .iter()
-        .find(|migration| applied.iter().all(|(number, _)| *number != migration.number)))
+    Ok(known.iter().find(|migration| applied.iter().all(|(number, _)| *number != migration.number)))
 }
 
 async fn apply(tx: &mut Tx, migration: &'static Migration) -> sqlx::Result<()> {

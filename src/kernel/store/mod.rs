@@ -201,17 +201,11 @@ impl Db {
             Prepared {
                 binds,
                 columns: columns.iter().map(|column| column.name().to_owned()).collect(),
-                types: columns
-                    .iter()
-                    .map(|column| column.type_info().name().to_owned())
-                    .collect(),
+                types: columns.iter().map(|column| column.type_info().name().to_owned()).collect(),
             }
         }
         let mut tx = self.read().await?;
-        on_db!(tx, |c| c
-            .prepare(SqlStr::from_static(sql))
-            .await
-            .map(|statement| told(&statement)))
+        on_db!(tx, |c| c.prepare(SqlStr::from_static(sql)).await.map(|statement| told(&statement)))
     }
 
     /// The database's name and version, for a person to read.
@@ -221,9 +215,7 @@ impl Db {
     pub async fn version(&self) -> sqlx::Result<String> {
         match self.read().await? {
             Tx::Sqlite(mut tx) => {
-                sqlx::query_scalar("SELECT 'SQLite ' || sqlite_version()")
-                    .fetch_one(tx.connection())
-                    .await
+                sqlx::query_scalar("SELECT 'SQLite ' || sqlite_version()").fetch_one(tx.connection()).await
             }
             Tx::Postgres(mut tx) => {
                 sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")

@@ -49,29 +49,18 @@ impl Postgres {
         check(&mut first).await?;
         warn_about_standbys(&mut first).await?;
         if schema == Schema::Keys {
-            sqlx::query("CREATE SCHEMA IF NOT EXISTS carethread_keys")
-                .execute(&mut first)
-                .await?;
+            sqlx::query("CREATE SCHEMA IF NOT EXISTS carethread_keys").execute(&mut first).await?;
         }
         first.close().await?;
-        Ok(Self {
-            readers: pool(&options, READERS_MAX),
-            writers: pool(&options, WRITERS_MAX),
-        })
+        Ok(Self { readers: pool(&options, READERS_MAX), writers: pool(&options, WRITERS_MAX) })
     }
 
     pub(super) async fn read(&self) -> sqlx::Result<PostgresTx> {
-        self.readers
-            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map(PostgresTx)
+        self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map(PostgresTx)
     }
 
     pub(super) async fn write(&self) -> sqlx::Result<PostgresTx> {
-        self.writers
-            .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-            .await
-            .map(PostgresTx)
+        self.writers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map(PostgresTx)
     }
 
     /// The server holds the handles that matter; broken connections leave the pools by themselves. Asks whether it answers and is still fit.
@@ -92,23 +81,14 @@ impl Postgres {
     /// When the server fails.
     pub async fn vacuum_keys(&self) -> sqlx::Result<()> {
         let mut connection = self.writers.acquire().await?;
-        sqlx::query("VACUUM (FULL) wrapped_key")
-            .execute(&mut *connection)
-            .await
-            .map(|_| ())
+        sqlx::query("VACUUM (FULL) wrapped_key").execute(&mut *connection).await.map(|_| ())
     }
 }
 
 /// Holds back every other process that would migrate, until the end of the transaction; waits as long as that takes.
 pub(super) async fn lock_migrations(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query("SET LOCAL lock_timeout = 0")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(MIGRATION_LOCK)
-        .execute(connection)
-        .await
-        .map(|_| ())
+    sqlx::query("SET LOCAL lock_timeout = 0").execute(&mut *connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(connection).await.map(|_| ())
 }
 
 fn options(url: &str, schema: Schema) -> Result<PgConnectOptions, OpenError> {
@@ -137,13 +117,9 @@ fn names_a_user(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
     let authority = authority.split('/').next().unwrap_or_default();
-    let user = authority
-        .rsplit_once('@')
-        .map(|(user, _)| user.split(':').next().unwrap_or_default());
+    let user = authority.rsplit_once('@').map(|(user, _)| user.split(':').next().unwrap_or_default());
     user.is_some_and(|user| !user.is_empty())
-        || query
-            .split('&')
-            .any(|pair| pair.strip_prefix("user=").is_some_and(|user| !user.is_empty()))
+        || query.split('&').any(|pair| pair.strip_prefix("user=").is_some_and(|user| !user.is_empty()))
 }
 
 fn pool(options: &PgConnectOptions, connections_max: u32) -> PgPool {
@@ -177,12 +153,7 @@ async fn check(connection: &mut PgConnection) -> Result<(), OpenError> {
     for (name, found, fit, wanted) in [
         ("fsync", fsync, &["on"][..], "on"),
         ("full_page_writes", pages, &["on"], "on"),
-        (
-            "synchronous_commit",
-            commit,
-            &["on", "remote_apply"],
-            "on or remote_apply",
-        ),
+        ("synchronous_commit", commit, &["on", "remote_apply"], "on or remote_apply"),
         ("data_sync_retry", retry, &["off"], "off"),
     ] {
         if !fit.contains(&found.as_str()) {
@@ -197,9 +168,7 @@ type Settings = (String, String, String, String, String);
 /// Standbys that no commit waits for: allowed, but said.
 async fn warn_about_standbys(connection: &mut PgConnection) -> sqlx::Result<()> {
     let (_, _, _, _, names): Settings = sqlx::query_as(SETTINGS).fetch_one(&mut *connection).await?;
-    let standbys: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_replication")
-        .fetch_one(connection)
-        .await?;
+    let standbys: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_replication").fetch_one(connection).await?;
     if standbys > 0 && names.is_empty() {
         warn!(
             standbys,
@@ -226,10 +195,6 @@ impl PostgresTx {
 
     /// In id order: two nodes that lock the same patients in different orders would deadlock.
     pub(super) async fn lock_patients(&mut self, patients: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query(LOCK_PATIENTS)
-            .bind(patients)
-            .execute(self.connection())
-            .await
-            .map(|_| ())
+        sqlx::query(LOCK_PATIENTS).bind(patients).execute(self.connection()).await.map(|_| ())
     }
 }

@@ -82,10 +82,7 @@ impl Sqlite {
         // The writer first: it makes the file and its log, which readers cannot.
         let connection = options.connect().await?;
         let readers = readers(&options);
-        let writer = Arc::new(Mutex::new(Writer {
-            connection: Some(connection),
-            settled: true,
-        }));
+        let writer = Arc::new(Mutex::new(Writer { connection: Some(connection), settled: true }));
         let readers = RwLock::new(readers);
         Ok(Self(Arc::new(Shared {
             options,
@@ -111,10 +108,7 @@ impl Sqlite {
             let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
         }
         sqlx::query("BEGIN IMMEDIATE").execute(connection).await?;
-        Ok(SqliteTx(Held::Write(Write {
-            writer: Some(writer),
-            shared: Arc::clone(&self.0),
-        })))
+        Ok(SqliteTx(Held::Write(Write { writer: Some(writer), shared: Arc::clone(&self.0) })))
     }
 
     pub(super) async fn reopen(&self) -> Result<(), OpenError> {
@@ -125,10 +119,7 @@ impl Sqlite {
         writer.connection = Some(self.0.options.connect().await?);
         writer.settled = true;
         let fresh = readers(&self.0.options);
-        let old = std::mem::replace(
-            &mut *self.0.readers.write().unwrap_or_else(PoisonError::into_inner),
-            fresh,
-        );
+        let old = std::mem::replace(&mut *self.0.readers.write().unwrap_or_else(PoisonError::into_inner), fresh);
         // Readers that are still out finish on their old snapshot; none is handed out again.
         tokio::spawn(async move { old.close().await });
         Ok(())
@@ -141,14 +132,9 @@ impl Sqlite {
     pub async fn truncate_log(&self) -> sqlx::Result<()> {
         let mut writer = self.0.writer.lock().await;
         let connection = writer.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(connection)
-            .await?;
-        if busy == 0 {
-            Ok(())
-        } else {
-            Err(sqlx::Error::PoolTimedOut)
-        }
+        let (busy, _, _): (i64, i64, i64) =
+            sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+        if busy == 0 { Ok(()) } else { Err(sqlx::Error::PoolTimedOut) }
     }
 
     pub(super) async fn close(&self) {
@@ -178,14 +164,8 @@ impl SqliteTx {
         match &mut self.0 {
             Held::Read(tx) => tx,
             Held::Write(write) => {
-                let writer = write
-                    .writer
-                    .as_mut()
-                    .expect("a transaction holds the writer until it ends");
-                writer
-                    .connection
-                    .as_mut()
-                    .expect("the connection is taken only under the lock this transaction holds")
+                let writer = write.writer.as_mut().expect("a transaction holds the writer until it ends");
+                writer.connection.as_mut().expect("the connection is taken only under the lock this transaction holds")
             }
         }
     }

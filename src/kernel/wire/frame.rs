@@ -126,12 +126,27 @@ struct Event<'a> {
 #[must_use]
 pub fn event(name: &str, channel: ChannelId, seq: i64, at: Micros, by: UserId, body: &RawValue) -> Frame {
     let channel = channel.to_string();
-    encode(&Event { r#type: "event", event: name, channel: Some(&channel), seq: Some(seq), at: rfc3339(at), by: Some(by), data: body })
+    encode(&Event {
+        r#type: "event",
+        event: name,
+        channel: Some(&channel),
+        seq: Some(seq),
+        at: rfc3339(at),
+        by: Some(by),
+        data: body,
+    })
 }
 
 /// Any other event: on channel `me` (with `seq`), or not kept (`typing`, `presence`, `head`).
 #[must_use]
-pub fn event_bytes(name: &str, channel: Option<&str>, seq: Option<i64>, at: Micros, by: Option<UserId>, body: &RawValue) -> Frame {
+pub fn event_bytes(
+    name: &str,
+    channel: Option<&str>,
+    seq: Option<i64>,
+    at: Micros,
+    by: Option<UserId>,
+    body: &RawValue,
+) -> Frame {
     encode(&Event { r#type: "event", event: name, channel, seq, at: rfc3339(at), by, data: body })
 }
 

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use crate::kernel::store::append::{AuditRow, EntryRow, HeadRow, KeyAsked, SeenRow, ThingRow, all_taken};
 
 crate::statements! {
-    ENTRIES = "INSERT INTO entry (channel, seq, id, kind, flags, event, author, at, item, object, body, commitment, files, \
+    ENTRIES = "INSERT INTO entry (channel, seq, id, kind, flags, event, author, at, item, body, commitment, files, \
     head, epoch, key, key_scope, mac, mac_version) SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::uuid[], $4::smallint[], \
-    $5::smallint[], $6::text[], $7::uuid[], $8::bigint[], $9::uuid[], $10::uuid[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], \
-    $15::smallint[], $16::uuid[], $17::bigint[], $18::bytea[], $19::integer[])";
+    $5::smallint[], $6::text[], $7::uuid[], $8::bigint[], $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], \
+    $14::smallint[], $15::uuid[], $16::bigint[], $17::bytea[], $18::integer[])";
     AUDIT = "INSERT INTO audit (stream, n, at, line, head) \
     SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::bytea[])";
     THINGS = "INSERT INTO thing (id, kind, patient, channel, item, author, seq, open, shared, state, entry) \
@@ -18,8 +18,8 @@ crate::statements! {
     HEADS = "UPDATE channel SET seq = v.seq, head = v.head, at = v.at \
     FROM UNNEST($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[]) AS v (n, seq, head, at) WHERE channel.n = v.n";
     KEYS_SEEN = "SELECT e.author, e.key, e.key_scope, e.mac, e.mac_version, e.channel, e.seq, e.id \
-    FROM UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS k (author, key, key_scope) \
-    JOIN entry AS e ON e.author = k.author AND e.key = k.key AND e.key_scope = k.key_scope WHERE e.key IS NOT NULL";
+    FROM UNNEST($1::uuid[], $2::uuid[]) AS k (author, key) \
+    JOIN entry AS e ON e.author = k.author AND e.key = k.key WHERE e.key IS NOT NULL";
 }
 
 /// One column of all rows.
@@ -36,10 +36,7 @@ fn borrowed<'r, R, T: ?Sized>(rows: &'r [R], of: impl Fn(&'r R) -> &'r T) -> Vec
 pub(in crate::kernel::store) async fn entries(connection: &mut PgConnection, rows: &[EntryRow]) -> sqlx::Result<()> {
     let key_of = |row: &EntryRow| row.key.as_ref().map(|key| key.key);
     let scope_of = |row: &EntryRow| row.key.as_ref().map(|key| key.scope);
-    let macs: Vec<Option<&[u8]>> = rows
-        .iter()
-        .map(|row| row.key.as_ref().map(|key| key.mac.as_slice()))
-        .collect();
+    let macs: Vec<Option<&[u8]>> = rows.iter().map(|row| row.key.as_ref().map(|key| key.mac.as_slice())).collect();
     let mac_version_of = |row: &EntryRow| row.key.as_ref().map(|key| key.mac_version);
     let files: Vec<Option<&[u8]>> = rows.iter().map(|row| row.files.as_deref()).collect();
     let done = sqlx::query(ENTRIES)
@@ -48,11 +45,10 @@ pub(in crate::kernel::store) async fn entries(connection: &mut PgConnection, row
         .bind(column(rows, |row| row.id))
         .bind(column(rows, |row| row.kind))
         .bind(column(rows, |row| row.flags))
-        .bind(borrowed(rows, |row| row.event.as_str()))
+        .bind(borrowed(rows, |row| row.event))
         .bind(column(rows, |row| row.author))
         .bind(column(rows, |row| row.at))
         .bind(column(rows, |row| row.item))
-        .bind(column(rows, |row| row.object))
         .bind(borrowed(rows, |row| row.body.as_slice()))
         .bind(borrowed(rows, |row| &row.commitment[..]))
         .bind(files)
@@ -116,16 +112,6 @@ pub(in crate::kernel::store) async fn keys_seen(
     connection: &mut PgConnection,
     keys: &[KeyAsked],
 ) -> sqlx::Result<Vec<SeenRow>> {
-    let (mut authors, mut asked, mut scopes): (Vec<Uuid>, Vec<Uuid>, Vec<i64>) = Default::default();
-    for key in keys {
-        authors.push(key.author);
-        asked.push(key.key);
-        scopes.push(key.scope);
-    }
-    sqlx::query_as(KEYS_SEEN)
-        .bind(authors)
-        .bind(asked)
-        .bind(scopes)
-        .fetch_all(connection)
-        .await
+    let (authors, asked): (Vec<Uuid>, Vec<Uuid>) = keys.iter().map(|key| (key.author, key.key)).unzip();
+    sqlx::query_as(KEYS_SEEN).bind(authors).bind(asked).fetch_all(connection).await
 }

@@ -18,7 +18,7 @@ const ROWS_MAX: usize = SIZES[SIZES.len() - 1];
 /// The key check: the list drives, the unique index answers.
 pub const KEYS_SEEN: &str = "SELECT e.author, e.key, e.key_scope, e.mac, e.mac_version, e.channel, e.seq, e.id
     FROM json_each(?) AS k CROSS JOIN entry AS e INDEXED BY entry_key
-    ON e.author = unhex(k.value ->> 0) AND e.key = unhex(k.value ->> 1) AND e.key_scope = k.value ->> 2 WHERE e.key IS NOT NULL";
+    ON e.author = unhex(k.value ->> 0) AND e.key = unhex(k.value ->> 1) WHERE e.key IS NOT NULL";
 
 /// A statement over a `VALUES` list, one text per size.
 pub struct Padded {
@@ -30,9 +30,9 @@ pub struct Padded {
 
 /// Of `entry`.
 pub static ENTRIES: Padded = Padded::new(
-    "INSERT OR ROLLBACK INTO entry (channel, seq, id, kind, flags, event, author, at, item, object, body, commitment, files, head, epoch, \
+    "INSERT OR ROLLBACK INTO entry (channel, seq, id, kind, flags, event, author, at, item, body, commitment, files, head, epoch, \
      key, key_scope, mac, mac_version) SELECT * FROM (VALUES ",
-    19,
+    18,
     ") WHERE column1 IS NOT NULL",
 );
 /// Of `audit`.
@@ -56,12 +56,7 @@ pub static HEADS: Padded = Padded::new(
 
 impl Padded {
     const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
-        Self {
-            before,
-            columns,
-            after,
-            texts: [const { OnceLock::new() }; SIZES.len()],
-        }
+        Self { before, columns, after, texts: [const { OnceLock::new() }; SIZES.len()] }
     }
 
     /// The text for at least `rows` rows, 256 at most.
@@ -70,10 +65,7 @@ impl Padded {
     /// When more are asked for.
     #[must_use]
     pub fn text(&self, rows: usize) -> Arc<str> {
-        let at = SIZES
-            .iter()
-            .position(|size| *size >= rows)
-            .expect("chunks are no longer than the largest size");
+        let at = SIZES.iter().position(|size| *size >= rows).expect("chunks are no longer than the largest size");
         Arc::clone(self.texts[at].get_or_init(|| {
             let row = format!("(?{})", ",?".repeat(self.columns - 1));
             let list = vec![row; SIZES[at]].join(",");
@@ -90,9 +82,7 @@ impl Padded {
     ) -> sqlx::Result<()> {
         for chunk in rows.chunks(ROWS_MAX) {
             // Safe: the text is built here from constants and question marks.
-            let query = chunk
-                .iter()
-                .fold(sqlx::query(AssertSqlSafe(self.text(chunk.len()))), bind);
+            let query = chunk.iter().fold(sqlx::query(AssertSqlSafe(self.text(chunk.len()))), bind);
             let done = query.execute(&mut *connection).await?;
             all_taken(done.rows_affected(), chunk.len())?;
         }
@@ -116,11 +106,10 @@ pub(in crate::kernel::store) async fn entries(
                 .bind(row.id)
                 .bind(row.kind)
                 .bind(row.flags)
-                .bind(row.event.as_str())
+                .bind(row.event)
                 .bind(row.author)
                 .bind(row.at)
                 .bind(row.item)
-                .bind(row.object)
                 .bind(row.body.as_slice())
                 .bind(&row.commitment[..])
                 .bind(row.files.as_deref())
@@ -138,12 +127,7 @@ pub(in crate::kernel::store) async fn entries(
 pub(in crate::kernel::store) async fn audit(connection: &mut SqliteConnection, rows: &[AuditRow]) -> sqlx::Result<()> {
     AUDIT
         .run(connection, rows, |query, row| {
-            query
-                .bind(row.stream)
-                .bind(row.n)
-                .bind(row.at)
-                .bind(row.line.as_str())
-                .bind(&row.head[..])
+            query.bind(row.stream).bind(row.n).bind(row.at).bind(row.line.as_str()).bind(&row.head[..])
         })
         .await
 }
@@ -170,11 +154,7 @@ pub(in crate::kernel::store) async fn things(connection: &mut SqliteConnection, 
 
 /// See [`crate::kernel::store::append::heads`].
 pub(in crate::kernel::store) async fn heads(connection: &mut SqliteConnection, rows: &[HeadRow]) -> sqlx::Result<()> {
-    HEADS
-        .run(connection, rows, |query, row| {
-            query.bind(row.n).bind(row.seq).bind(&row.head[..]).bind(row.at)
-        })
-        .await
+    HEADS.run(connection, rows, |query, row| query.bind(row.n).bind(row.seq).bind(&row.head[..]).bind(row.at)).await
 }
 
 /// See [`crate::kernel::store::append::keys_seen`].
@@ -185,13 +165,7 @@ pub(in crate::kernel::store) async fn keys_seen(
     let mut list = String::with_capacity(keys.len() * 96);
     for key in keys {
         list.push(if list.is_empty() { '[' } else { ',' });
-        let _ = write!(
-            list,
-            "[\"{}\",\"{}\",{}]",
-            key.author.simple(),
-            key.key.simple(),
-            key.scope
-        );
+        let _ = write!(list, "[\"{}\",\"{}\"]", key.author.simple(), key.key.simple());
     }
     list.push(']');
     sqlx::query_as(KEYS_SEEN).bind(list).fetch_all(connection).await

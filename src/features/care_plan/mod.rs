@@ -1,0 +1,1 @@
+//! The living plan of a patient: problems, goals, activities, barriers.

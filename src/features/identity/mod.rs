@@ -1,0 +1,1 @@
+//! Accounts, organizations, sessions, tokens, sign-in.

@@ -1,0 +1,13 @@
+//! The record kinds. Each is one folder and one line here; a new one changes nothing else.
+
+use crate::kernel::engine::Feature;
+
+pub mod care_plan;
+pub mod channels;
+pub mod chart;
+pub mod identity;
+pub mod notes;
+pub mod patients;
+
+/// THE REGISTRY: one line per record kind, in the order they may know each other.
+pub const FEATURES: &[&dyn Feature] = &[];

@@ -1,0 +1,1 @@
+//! Documented notes: what was discussed outside, logged back in.

@@ -1,0 +1,66 @@
+//! Statements of the engine: channel `me`, and the newest row of an audit stream.
+
+use crate::kernel::base::{Micros, UserId};
+use crate::kernel::store::{Tx, on_db, statements};
+
+statements! {
+    ME_HEAD = "SELECT MAX(seq) AS newest FROM me_event WHERE person = $1";
+    ME_ADD = "INSERT INTO me_event (person, seq, at, event, body) VALUES ($1, $2, $3, $4, $5)";
+    ME_PAGE = "SELECT seq, at, event, body FROM me_event WHERE person = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+    ME_DROP = "DELETE FROM me_event WHERE at < $1 AND seq < (SELECT MAX(newest.seq) FROM me_event AS newest WHERE newest.person = me_event.person)";
+    AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
+}
+
+/// A fact of channel `me`.
+#[derive(sqlx::FromRow)]
+pub struct MeRow {
+    /// Place in the channel.
+    pub seq: i64,
+    /// When.
+    pub at: Micros,
+    /// Event name.
+    pub event: String,
+    /// JSON, ids only.
+    pub body: String,
+}
+
+/// Newest `seq` of a person's channel `me`, 0 if empty.
+///
+/// # Errors
+/// The database's.
+pub async fn me_head(tx: &mut Tx, user: UserId) -> sqlx::Result<i64> {
+    let (newest,): (Option<i64>,) = on_db!(tx, |c| sqlx::query_as(ME_HEAD).bind(user).fetch_one(c).await)?;
+    Ok(newest.unwrap_or(0))
+}
+
+/// Adds a fact to a person's channel `me`.
+///
+/// # Errors
+/// The database's.
+pub async fn add_me(tx: &mut Tx, user: UserId, seq: i64, at: Micros, event: &str, body: &str) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(ME_ADD).bind(user).bind(seq).bind(at).bind(event).bind(body).execute(c).await.map(drop))
+}
+
+/// Facts of a person's channel `me` after `seq`, ascending.
+///
+/// # Errors
+/// The database's.
+pub async fn me_page(tx: &mut Tx, user: UserId, after: i64, limit: i64) -> sqlx::Result<Vec<MeRow>> {
+    on_db!(tx, |c| sqlx::query_as(ME_PAGE).bind(user).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// Drops facts older than `before`, but the newest of each person: its `seq` goes on from there.
+///
+/// # Errors
+/// The database's.
+pub async fn drop_me(tx: &mut Tx, before: Micros) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(ME_DROP).bind(before).execute(c).await.map(drop))
+}
+
+/// Number and head of the newest row of an audit stream.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_newest(tx: &mut Tx, stream: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
+    on_db!(tx, |c| sqlx::query_as(AUDIT_NEWEST).bind(stream).fetch_optional(c).await)
+}
