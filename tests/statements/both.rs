@@ -114,7 +114,7 @@ async fn the_batched_append_does_the_same_on_both() {
     let there = appended(&server).await;
     assert_eq!(here.0.len(), 300);
     assert_eq!(here.1.len(), 2);
-    assert_eq!(here.3, (300, vec![8; 32], false));
+    assert_eq!(here.3, (300, vec![8; 32], 0));
     assert_eq!(here, there);
 }
 
