@@ -19,7 +19,7 @@ fn entry(channel: i64, seq: i64) -> EntryRow {
         id: id(1_000 + seq.unsigned_abs() as u128),
         kind: 1,
         flags: 0,
-        event: "message.posted".into(),
+        event: "message.posted",
         author: id(7),
         at: seq,
         item: (seq % 2 == 0).then(|| id(9)),

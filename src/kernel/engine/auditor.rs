@@ -80,6 +80,8 @@ impl Auditor {
     /// Drops what is not written: the transaction it belonged to is gone.
     pub(super) fn drop_pending(&mut self) {
         self.pending.clear();
+        // Their first rows went with it: the next of the same writes a row again.
+        self.counted.retain(|_, (_, draft)| draft.count.is_some());
     }
 
     /// Writes the rows. The chain moves on only by [`Auditor::committed`].

@@ -174,7 +174,7 @@ impl Committer {
         let flushed = self.auditor.flush(self.ledger.tx(), now).await?;
         self.ledger.take_tx()?.commit().await?;
         self.auditor.committed(flushed);
-        let news = self.ledger.committed().await;
+        let news = self.ledger.committed();
         for (slot, outcome) in jobs.iter_mut().zip(outcomes) {
             match (slot.take(), outcome) {
                 (Some(Job::Command(command)), Some(answer)) => Answer::Command(command.answer, answer).give(),

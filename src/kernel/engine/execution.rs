@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::ledger::Ledger;
 use super::write::{SeenKeys, Write};
 use super::{Command, CommandKey, Data, Shared};
-use crate::kernel::base::{Fault, Micros, Refusal, Stop};
+use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop};
 use crate::kernel::crypto;
+use crate::kernel::policy::Subject;
 use crate::kernel::policy::audit::Draft;
 
 /// How a command ended inside its batch; only the commit makes it true.
@@ -44,6 +45,10 @@ pub(super) async fn run(
 ) -> Result<(Outcome, Draft), Fault> {
     let mut audit = Draft::of(&command.subject, command.op.name);
     audit.category = command.op.category;
+    if let Err(refusal) = still_holds(ledger.shared(), &command.subject, now) {
+        let audit = Draft { outcome: refusal.code.text(), ..audit };
+        return Ok((Outcome::Refused(refusal), audit));
+    }
     let mut cx = Write::new(ledger, &command.subject, now, command.key, seen, audit);
     let stop = match command.feature.write(&mut cx, command.op.name, &command.data).await {
         Ok(reply) => match cx.finish(reply) {
@@ -74,6 +79,16 @@ fn fault_of(stop: Stop) -> Fault {
         Stop::Failed(fault) => fault,
         Stop::Refused(_) => Fault::Defect("an answer was refused"),
     }
+}
+
+/// Whether the account and the session a command came by still hold: it may have waited since it was let in.
+pub(super) fn still_holds(shared: &Shared, subject: &Subject, now: Micros) -> Result<(), Refusal> {
+    let active = shared.book.person(subject.user).is_some_and(|person| person.active);
+    let session = subject.session.is_none_or(|id| shared.book.session(id).is_some_and(|session| session.holds(now)));
+    if (active && session) || subject.command_line {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::Unauthenticated).detail("The session has ended. Sign in again."))
 }
 
 /// What the caller is told; a failure of ours is logged here, once.

@@ -37,6 +37,8 @@ pub struct Ledger {
     new_things: Vec<ThingId>,
     pub(super) news: News,
     pub(super) persons: Vec<UserId>,
+    /// As the batch leaves them, read before its commit.
+    person_rows: Vec<policy::sql::PersonRow>,
     /// Counts what was changed, so that a refusal after a write is found out.
     pub(super) changes: usize,
     /// Set while the projections are rebuilt from the log: nothing is raised, told or appended then.
@@ -58,6 +60,7 @@ impl Ledger {
             new_things: Vec::new(),
             news: News::default(),
             persons: Vec::new(),
+            person_rows: Vec::new(),
             changes: 0,
             rebuilding: false,
         }
@@ -71,6 +74,7 @@ impl Ledger {
         self.new_things.clear();
         self.news = News::default();
         self.persons.clear();
+        self.person_rows.clear();
         if self.heads.len() + self.things.len() > KEPT_MAX {
             self.heads.clear();
             self.things.clear();
@@ -108,11 +112,18 @@ impl Ledger {
         append::entries(tx, &entries).await?;
         append::things(tx, &things).await?;
         append::heads(tx, &heads).await?;
+        let mut persons = std::mem::take(&mut self.persons);
+        persons.sort_unstable();
+        persons.dedup();
+        for user in persons {
+            let row = policy::sql::person(tx, user).await?;
+            self.person_rows.push(row.ok_or(Fault::Integrity("a person that is not there was changed"))?);
+        }
         Ok(())
     }
 
     /// After the commit: what was decided is what policy now holds; gives the news.
-    pub(super) async fn committed(&mut self) -> News {
+    pub(super) fn committed(&mut self) -> News {
         for patient in std::mem::take(&mut self.changed) {
             if let Some(access) = self.access.get(&patient) {
                 self.shared.book.put_committed(access.clone());
@@ -122,29 +133,13 @@ impl Ledger {
         for session in &news.ended {
             self.shared.book.end_session(*session);
         }
-        let mut persons = std::mem::take(&mut self.persons);
-        persons.sort_unstable();
-        persons.dedup();
-        if !persons.is_empty() {
-            if let Err(fault) = self.reload_persons(&persons).await {
-                // Fail closed: whoever cannot be read again is treated as raised all the same.
-                tracing::error!(error = %fault, "Persons could not be read again");
+        for row in std::mem::take(&mut self.person_rows) {
+            if let Some(kind) = policy::PersonKind::from_number(row.kind) {
+                self.shared.book.put_person(row.id, kind, policy::Roles(row.roles), row.active, row.epoch);
+                news.raised.push(row.id);
             }
-            news.raised = persons;
         }
         news
-    }
-
-    async fn reload_persons(&self, persons: &[UserId]) -> Result<(), Fault> {
-        let mut tx = self.shared.db.read().await?;
-        for user in persons {
-            if let Some(row) = policy::sql::person(&mut tx, *user).await? {
-                let kind =
-                    policy::PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
-                self.shared.book.put_person(row.id, kind, policy::Roles(row.roles), row.active, row.epoch);
-            }
-        }
-        Ok(())
     }
 
     /// The open transaction, for the feature's own tables.

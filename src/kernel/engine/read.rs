@@ -75,9 +75,8 @@ impl Read {
             return Ok(Some(access));
         }
         let generation = self.shared.book.generation();
-        // On a connection of its own: the snapshot here may be older than what is to be held for others.
-        let mut fresh = self.shared.db.read().await?;
-        let loaded = policy::sql::load(&mut fresh, patient).await?;
+        // From this snapshot, which may be older than the newest commit: the book keeps whichever version is higher.
+        let loaded = policy::sql::load(&mut self.tx, patient).await?;
         Ok(loaded.map(|access| self.shared.book.put_loaded(access, generation)))
     }
 
@@ -197,7 +196,10 @@ pub(super) async fn run(
 ) -> Result<Value, Refusal> {
     let answered = match Read::begin(engine.shared.clone(), subject.clone()).await {
         Ok(mut cx) => {
-            let answer = feature.read(&mut cx, op.name, &data).await;
+            let answer = match super::execution::still_holds(&engine.shared, &subject, cx.now()) {
+                Ok(()) => feature.read(&mut cx, op.name, &data).await,
+                Err(refusal) => Err(refusal.into()),
+            };
             answer.map(|value| (value, cx.audit)).map_err(|stop| (stop, Draft::of(&subject, op.name)))
         }
         Err(fault) => Err((Stop::Failed(fault), Draft::of(&subject, op.name))),

@@ -160,11 +160,7 @@ impl Carethread {
     /// Speaks as the people of `fixture`.
     #[must_use]
     pub fn new(fixture: Fixture, world: &World) -> Self {
-        Self {
-            fixture,
-            run: world.bytes(),
-            key: AtomicU64::new(0),
-        }
+        Self { fixture, run: world.bytes(), key: AtomicU64::new(0) }
     }
 
     fn team(&self, member: Member) -> &Team {
@@ -215,9 +211,7 @@ impl Dialect for Carethread {
         let team = self.team(member);
         let data =
             json!({ "channel": team.channel, "item": team.item, "text": text(stamp_us, sender), "key": self.key() });
-        json!({ "id": id + RESUME, "op": "message.post", "data": data })
-            .to_string()
-            .into()
+        json!({ "id": id + RESUME, "op": "message.post", "data": data }).to_string().into()
     }
 
     fn read(&self, frame: &str) -> Seen {
@@ -229,10 +223,7 @@ impl Dialect for Carethread {
         };
         match answer.r#type.as_str() {
             "reply" => Seen::Reply(answer.id.as_u64().unwrap_or(0)),
-            "error" => Seen::Refused {
-                code: answer.error.code,
-                retry_after_ms: answer.error.retry_after_ms,
-            },
+            "error" => Seen::Refused { code: answer.error.code, retry_after_ms: answer.error.retry_after_ms },
             _ => Seen::Other,
         }
     }
@@ -251,32 +242,15 @@ mod tests {
     use super::*;
 
     fn carethread() -> Carethread {
-        let person = |name: &str| Person {
-            user: format!("u-{name}"),
-            token: format!("t-{name}"),
-        };
-        let team = Team {
-            patient: "p".into(),
-            channel: "c".into(),
-            item: "i".into(),
-            people: vec![1, 0],
-        };
-        Carethread::new(
-            Fixture {
-                people: vec![person("a"), person("b")],
-                teams: vec![team],
-            },
-            &World::system(),
-        )
+        let person = |name: &str| Person { user: format!("u-{name}"), token: format!("t-{name}") };
+        let team = Team { patient: "p".into(), channel: "c".into(), item: "i".into(), people: vec![1, 0] };
+        Carethread::new(Fixture { people: vec![person("a"), person("b")], teams: vec![team] }, &World::system())
     }
 
     #[test]
     fn a_stamp_survives_the_way() {
         let member = Member { team: 0, person: 1 };
-        let event = Seen::Event {
-            stamp_us: 123_456,
-            sender: 7,
-        };
+        let event = Seen::Event { stamp_us: 123_456, sender: 7 };
         let limit = LimitDialect { sizes: vec![2] };
         assert_eq!(limit.read(&limit.post(member, 1, 123_456, 7)), event);
         let told =
@@ -291,13 +265,7 @@ mod tests {
         assert_eq!(server.read(r#"{"type":"reply","id":5,"data":{}}"#), Seen::Reply(5));
         assert_eq!(server.read(r#"{"type":"hello","proto":"carethread.v1"}"#), Seen::Other);
         let refused = r#"{"type":"error","id":5,"error":{"code":"rate_limited","retry_after_ms":40}}"#;
-        assert_eq!(
-            server.read(refused),
-            Seen::Refused {
-                code: "rate_limited".into(),
-                retry_after_ms: 40
-            }
-        );
+        assert_eq!(server.read(refused), Seen::Refused { code: "rate_limited".into(), retry_after_ms: 40 });
         assert_eq!(server.read("no JSON"), Seen::Other);
     }
 
@@ -308,9 +276,6 @@ mod tests {
         assert_ne!(server.key(), server.key());
         let post: Value = serde_json::from_str(&server.post(member, 1, 2, 3)).unwrap();
         assert_eq!(post["data"]["text"].as_str().unwrap().len(), TEXT_BYTES);
-        assert_eq!(
-            (post["op"].as_str(), post["id"].as_u64()),
-            (Some("message.post"), Some(2))
-        );
+        assert_eq!((post["op"].as_str(), post["id"].as_u64()), (Some("message.post"), Some(2)));
     }
 }

@@ -20,14 +20,7 @@ pub trait Found: Serialize {
 pub fn table<F: Found>(out: &mut dyn Write, rows: &[F]) -> std::io::Result<()> {
     let mut lines = vec![F::COLUMNS.iter().map(ToString::to_string).collect::<Vec<_>>()];
     lines.extend(rows.iter().map(Found::cells));
-    let width = |column: usize| {
-        lines
-            .iter()
-            .filter_map(|line| line.get(column))
-            .map(String::len)
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(String::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..F::COLUMNS.len()).map(width).collect();
     for line in &lines {
         let cells = line.iter().zip(&widths).enumerate();
@@ -82,17 +75,8 @@ pub struct Fanout {
 }
 
 impl Found for Fanout {
-    const COLUMNS: &[&str] = &[
-        "server",
-        "members",
-        "messages/s",
-        "deliveries/s",
-        "p50 ms",
-        "p99 ms",
-        "cpu us/delivery",
-        "missing",
-        "lost",
-    ];
+    const COLUMNS: &[&str] =
+        &["server", "members", "messages/s", "deliveries/s", "p50 ms", "p99 ms", "cpu us/delivery", "missing", "lost"];
     fn cells(&self) -> Vec<String> {
         vec![
             self.server.clone(),
@@ -138,18 +122,8 @@ pub struct Rate {
 }
 
 impl Found for Rate {
-    const COLUMNS: &[&str] = &[
-        "server",
-        "messages/s",
-        "teams",
-        "members",
-        "p50 ms",
-        "p99 ms",
-        "max ms",
-        "cores",
-        "missing",
-        "lost",
-    ];
+    const COLUMNS: &[&str] =
+        &["server", "messages/s", "teams", "members", "p50 ms", "p99 ms", "max ms", "cores", "missing", "lost"];
     fn cells(&self) -> Vec<String> {
         vec![
             self.server.clone(),
@@ -159,8 +133,7 @@ impl Found for Rate {
             ms(self.p50_us),
             ms(self.p99_us),
             ms(self.longest_us),
-            self.processor
-                .map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
+            self.processor.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}")),
             self.missing.to_string(),
             self.fallen.to_string(),
         ]

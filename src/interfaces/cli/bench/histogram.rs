@@ -15,10 +15,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: (0..STEPS * POWERS).map(|_| AtomicU64::new(0)).collect(),
-            longest_us: AtomicU64::new(0),
-        }
+        Self { counts: (0..STEPS * POWERS).map(|_| AtomicU64::new(0)).collect(), longest_us: AtomicU64::new(0) }
     }
 }
 
@@ -43,12 +40,7 @@ impl Histogram {
 
     /// The duration that `share` (0 to 1) of all do not exceed, in microseconds; 0 when nothing was counted.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rank"
-    )]
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
     pub fn quantile_us(&self, share: f64) -> u64 {
         let rank = (self.count() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;

@@ -80,12 +80,7 @@ pub async fn run(folder: &Path, out: &mut (dyn Write + Send)) -> anyhow::Result<
     let (identity, _) = load_or_make(folder, &World::system())?;
     writeln!(out, "listening on https://{}", listener.local_addr()?)?;
     out.flush()?;
-    serve(
-        listener,
-        TlsAcceptor::from(identity.config()?),
-        &folder.join("limit.log"),
-    )
-    .await
+    serve(listener, TlsAcceptor::from(identity.config()?), &folder.join("limit.log")).await
 }
 
 /// As [`run`], on a listener of the caller's.

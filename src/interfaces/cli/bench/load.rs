@@ -60,12 +60,7 @@ impl Target {
         certificate: CertificateDer<'static>,
         pid: Option<u32>,
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            name: name.to_owned(),
-            address,
-            pid,
-            tls: pin::client(certificate)?,
-        })
+        Ok(Self { name: name.to_owned(), address, pid, tls: pin::client(certificate)? })
     }
 
     /// TCP, TLS, upgrade.
@@ -79,16 +74,10 @@ impl Target {
         let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await?;
         let mut request = format!("wss://{}{path}", self.address).into_client_request()?;
         if let Some(token) = token {
-            request
-                .headers_mut()
-                .insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
+            request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}"))?);
         }
         let settings = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
-        Ok(
-            tokio_tungstenite::client_async_with_config(request, tls, Some(settings))
-                .await?
-                .0,
-        )
+        Ok(tokio_tungstenite::client_async_with_config(request, tls, Some(settings)).await?.0)
     }
 
     /// As [`Target::connect`], then the dialect's greeting, within 30 s.
@@ -172,12 +161,7 @@ impl Tally {
     }
 
     fn refuse(&self, code: String) {
-        *self
-            .refused
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(code)
-            .or_default() += 1;
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
 
     fn deliver(&self, stamp_us: u64) {
@@ -203,23 +187,14 @@ impl Crowd {
     /// When one of them is refused.
     pub async fn gather(target: &Target, dialect: &Arc<dyn Dialect>, members: &[Member]) -> anyhow::Result<Self> {
         let entering = members.iter().map(|member| async move {
-            let wire = target
-                .enter(dialect.as_ref(), *member)
-                .await
-                .context("signing a member in")?;
+            let wire = target.enter(dialect.as_ref(), *member).await.context("signing a member in")?;
             anyhow::Ok((*member, wire))
         });
         let wires: Vec<(Member, Wire)> = stream::iter(entering).buffered(16).try_collect().await?;
         let (tally, mut tasks, mut orders) = (Arc::new(Tally::new()), JoinSet::new(), Vec::new());
         for (number, (member, wire)) in (0..).zip(wires) {
             let (order, inbox) = mpsc::unbounded_channel();
-            let seat = Seat {
-                member,
-                number,
-                next_id: 1,
-                again: order.downgrade(),
-                tally: Arc::clone(&tally),
-            };
+            let seat = Seat { member, number, next_id: 1, again: order.downgrade(), tally: Arc::clone(&tally) };
             tasks.spawn(seat.attend(wire, Arc::clone(dialect), inbox));
             orders.push(order);
         }
@@ -273,10 +248,7 @@ impl Crowd {
     /// Closes every socket and waits, 10 s at most, until all are gone.
     pub async fn leave(mut self) {
         self.orders.clear();
-        let _ = timeout(Duration::from_secs(10), async {
-            while self.tasks.join_next().await.is_some() {}
-        })
-        .await;
+        let _ = timeout(Duration::from_secs(10), async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }
 

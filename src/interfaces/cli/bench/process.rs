@@ -50,11 +50,7 @@ pub async fn start(arguments: Vec<OsString>) -> anyhow::Result<Child> {
     .context("the child did not listen in time")??;
     // Kept read to the end: a full pipe would stop the child.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Ok(Child {
-        pid,
-        address,
-        _child: child,
-    })
+    Ok(Child { pid, address, _child: child })
 }
 
 /// Resident memory in KiB (`VmRSS`).
@@ -63,10 +59,7 @@ pub async fn start(arguments: Vec<OsString>) -> anyhow::Result<Child> {
 /// When there is no such process.
 pub fn resident_kib(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("the process has ended")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the process has ended")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }
 
@@ -91,9 +84,7 @@ pub fn processor_us(pid: u32) -> anyhow::Result<u64> {
 pub fn sockets(pid: u32) -> anyhow::Result<usize> {
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
     let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-    Ok(links
-        .filter(|link| link.to_string_lossy().starts_with("socket:"))
-        .count())
+    Ok(links.filter(|link| link.to_string_lossy().starts_with("socket:")).count())
 }
 
 /// How many files this process may have open.
@@ -102,10 +93,7 @@ pub fn sockets(pid: u32) -> anyhow::Result<usize> {
 /// When `/proc` is not there.
 pub fn files_max() -> anyhow::Result<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))
-        .context("no such limit")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no such limit")?;
     let soft = line.split_whitespace().next().context("a limit has a value")?;
     Ok(soft.parse().unwrap_or(usize::MAX))
 }

@@ -50,11 +50,7 @@ impl Numbers {
     /// The teams these scenarios need.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        Layout {
-            large: self.members.clone(),
-            teams: self.teams,
-            members: self.team_members,
-        }
+        Layout { large: self.members.clone(), teams: self.teams, members: self.team_members }
     }
 }
 
@@ -121,13 +117,11 @@ impl Report {
     /// The first that fails.
     pub async fn add(&mut self, ground: &Ground, scenarios: Scenarios, numbers: &Numbers) -> anyhow::Result<()> {
         if scenarios.idle {
-            self.idle
-                .push(idle(ground, numbers.sockets, numbers.seconds.min(5)).await?);
+            self.idle.push(idle(ground, numbers.sockets, numbers.seconds.min(5)).await?);
         }
         if scenarios.rate {
             let (teams, members) = (numbers.teams, numbers.team_members);
-            self.rate
-                .push(rate(ground, numbers.per_second, teams, members, numbers.seconds).await?);
+            self.rate.push(rate(ground, numbers.per_second, teams, members, numbers.seconds).await?);
         }
         if scenarios.fanout {
             for members in &numbers.members {
@@ -135,8 +129,7 @@ impl Report {
             }
         }
         if scenarios.catchup {
-            self.catchup
-                .push(catchup(ground, numbers.at_once, numbers.seconds, numbers.entries).await?);
+            self.catchup.push(catchup(ground, numbers.at_once, numbers.seconds, numbers.entries).await?);
         }
         Ok(())
     }
@@ -146,22 +139,10 @@ impl Report {
     /// # Errors
     /// When `out` cannot be written.
     pub fn tables(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        part(
-            out,
-            "fanout: one team, messages as fast as they come back",
-            &self.fanout,
-        )?;
-        part(
-            out,
-            "rate: a steady rate over many teams, from sending to each receiving",
-            &self.rate,
-        )?;
+        part(out, "fanout: one team, messages as fast as they come back", &self.fanout)?;
+        part(out, "rate: a steady rate over many teams, from sending to each receiving", &self.rate)?;
         part(out, "idle: memory of signed-in sockets at rest", &self.idle)?;
-        part(
-            out,
-            "catchup: connect, sign in and resume; then read back the latest entries",
-            &self.catchup,
-        )
+        part(out, "catchup: connect, sign in and resume; then read back the latest entries", &self.catchup)
     }
 }
 
@@ -192,9 +173,7 @@ pub async fn run(options: &Options, world: &World, out: &mut (dyn Write + Send))
         drop(child);
     }
     if let Some(given) = &options.servers.given {
-        report
-            .add(&given.ground(world)?, options.scenarios, &options.numbers)
-            .await?;
+        report.add(&given.ground(world)?, options.scenarios, &options.numbers).await?;
     }
     if options.json {
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
@@ -241,19 +220,9 @@ mod tests {
         let acceptor = TlsAcceptor::from(identity.config().unwrap());
         tokio::spawn(async move { limit::serve(listener, acceptor, &file).await.unwrap() });
         let target = Target::new("limit", address, identity.certificate().clone(), Some(pid)).unwrap();
-        let ground = Ground {
-            target,
-            dialect: Arc::new(LimitDialect {
-                sizes: numbers.layout().sizes(),
-            }),
-        };
+        let ground = Ground { target, dialect: Arc::new(LimitDialect { sizes: numbers.layout().sizes() }) };
         let mut report = Report::default();
-        let all = Scenarios {
-            fanout: true,
-            rate: true,
-            idle: true,
-            catchup: true,
-        };
+        let all = Scenarios { fanout: true, rate: true, idle: true, catchup: true };
         report.add(&ground, all, &numbers).await.unwrap();
         let (fanout, rate) = (&report.fanout[0], &report.rate[0]);
         assert!(fanout.messages_per_second > 1.0 && fanout.p50_us > 0, "{fanout:?}");
@@ -266,10 +235,7 @@ mod tests {
         let mut out = Vec::new();
         report.tables(&mut out).unwrap();
         let tables = String::from_utf8(out).unwrap();
-        assert!(
-            tables.contains("deliveries/s") && tables.contains("KiB/socket"),
-            "{tables}"
-        );
+        assert!(tables.contains("deliveries/s") && tables.contains("KiB/socket"), "{tables}");
     }
 
     #[tokio::test]
@@ -279,18 +245,10 @@ mod tests {
         let (stranger, _) = load_or_make(other.path(), &World::system()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (file, acceptor) = (
-            folder.path().join("limit.log"),
-            TlsAcceptor::from(identity.config().unwrap()),
-        );
+        let (file, acceptor) = (folder.path().join("limit.log"), TlsAcceptor::from(identity.config().unwrap()));
         tokio::spawn(async move { limit::serve(listener, acceptor, &file).await });
         let target = |pinned| Target::new("limit", address, pinned, None).unwrap();
-        assert!(
-            target(stranger.certificate().clone())
-                .connect("/1", None)
-                .await
-                .is_err()
-        );
+        assert!(target(stranger.certificate().clone()).connect("/1", None).await.is_err());
         assert!(target(identity.certificate().clone()).connect("/1", None).await.is_ok());
     }
 }

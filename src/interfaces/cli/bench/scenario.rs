@@ -36,11 +36,7 @@ impl Ground {
     fn team(&self, size: usize) -> anyhow::Result<Vec<Member>> {
         let teams = self.dialect.teams();
         // The smallest that is large enough: a larger one would deliver to sockets that are not there.
-        let best = teams
-            .iter()
-            .enumerate()
-            .filter(|(_, people)| **people >= size)
-            .min_by_key(|(_, people)| **people);
+        let best = teams.iter().enumerate().filter(|(_, people)| **people >= size).min_by_key(|(_, people)| **people);
         let (team, _) = best.with_context(|| format!("no team of {size} people"))?;
         Ok((0..size).map(|person| Member { team, person }).collect())
     }
@@ -48,19 +44,10 @@ impl Ground {
     /// `teams` teams of exactly `size` people.
     fn teams(&self, teams: usize, size: usize) -> anyhow::Result<Vec<Vec<Member>>> {
         let all = self.dialect.teams();
-        let fit = all
-            .iter()
-            .enumerate()
-            .filter(|(_, people)| **people == size)
-            .take(teams);
-        let found: Vec<Vec<Member>> = fit
-            .map(|(team, _)| (0..size).map(|person| Member { team, person }).collect())
-            .collect();
-        ensure!(
-            found.len() == teams,
-            "{} teams of {size} people, {teams} are needed",
-            found.len()
-        );
+        let fit = all.iter().enumerate().filter(|(_, people)| **people == size).take(teams);
+        let found: Vec<Vec<Member>> =
+            fit.map(|(team, _)| (0..size).map(|person| Member { team, person }).collect()).collect();
+        ensure!(found.len() == teams, "{} teams of {size} people, {teams} are needed", found.len());
         Ok(found)
     }
 
@@ -92,9 +79,7 @@ pub async fn fanout(ground: &Ground, members: usize, seconds: u64) -> anyhow::Re
     let ((after, end), processor_after) = (count(), ground.processor_us()?);
     let missing = crowd.rest(members as u64).await;
     let (delivered, elapsed) = (after - before, (end - start).as_secs_f64());
-    let processor_us = processor
-        .zip(processor_after)
-        .map(|(before, after)| after.saturating_sub(before));
+    let processor_us = processor.zip(processor_after).map(|(before, after)| after.saturating_sub(before));
     let found = Fanout {
         server: ground.target.name.clone(),
         members,
@@ -141,9 +126,7 @@ pub async fn rate(
         let round = usize::try_from(number)?;
         crowd.post((round % teams) * members + (round / teams) % members, stamp_us);
     }
-    let processor_us = processor
-        .zip(ground.processor_us()?)
-        .map(|(before, after)| after.saturating_sub(before));
+    let processor_us = processor.zip(ground.processor_us()?).map(|(before, after)| after.saturating_sub(before));
     let missing = crowd.rest(members as u64).await;
     let found = Rate {
         server: ground.target.name.clone(),
@@ -169,17 +152,12 @@ pub async fn rate(
 /// As [`fanout`]; also without a process id, or when this process may not open so many files.
 pub async fn idle(ground: &Ground, sockets: usize, seconds: u64) -> anyhow::Result<Idle> {
     let files = process::files_max()?;
-    ensure!(
-        sockets + 64 < files,
-        "{sockets} sockets need more than the {files} files allowed here: `ulimit -n`"
-    );
+    ensure!(sockets + 64 < files, "{sockets} sockets need more than the {files} files allowed here: `ulimit -n`");
     let teams = ground.dialect.teams();
     // Smallest teams first: their people have the fewest sockets of other teams.
     let mut order: Vec<usize> = (0..teams.len()).collect();
     order.sort_by_key(|team| teams[*team]);
-    let each = order
-        .iter()
-        .flat_map(|&team| (0..teams[team]).map(move |person| Member { team, person }));
+    let each = order.iter().flat_map(|&team| (0..teams[team]).map(move |person| Member { team, person }));
     let members: Vec<Member> = each.cycle().take(sockets).collect();
     // The first few touch what every later one shares.
     let first = Crowd::gather(&ground.target, &ground.dialect, &members[..sockets.min(50)]).await?;
@@ -207,22 +185,14 @@ pub async fn idle(ground: &Ground, sockets: usize, seconds: u64) -> anyhow::Resu
 /// As [`fanout`].
 pub async fn catchup(ground: &Ground, at_once: usize, seconds: u64, entries: usize) -> anyhow::Result<Catchup> {
     let teams = ground.dialect.teams();
-    let small = teams
-        .iter()
-        .enumerate()
-        .min_by_key(|(_, people)| **people)
-        .context("no team")?
-        .0;
+    let small = teams.iter().enumerate().min_by_key(|(_, people)| **people).context("no team")?.0;
     let (took, start) = (Arc::new(Histogram::default()), Instant::now());
     let end = start + Duration::from_secs(seconds);
     let mut comers = tokio::task::JoinSet::new();
     for comer in 0..at_once {
         let (ground, took) = (ground.clone(), Arc::clone(&took));
         let team = (small + comer) % teams.len();
-        let member = Member {
-            team,
-            person: comer % teams[team],
-        };
+        let member = Member { team, person: comer % teams[team] };
         comers.spawn(async move {
             while Instant::now() < end {
                 let began = Instant::now();
@@ -257,10 +227,7 @@ async fn read_back(ground: &Ground, member: Member, entries: usize) -> anyhow::R
     let crowd = Crowd::gather(&ground.target, &ground.dialect, &[member]).await?;
     crowd.drive(1, 16);
     while crowd.tally.delivered.load(Ordering::Relaxed) < entries as u64 {
-        ensure!(
-            crowd.tally.fallen.load(Ordering::Relaxed) == 0,
-            "the server closed while the channel was filled"
-        );
+        ensure!(crowd.tally.fallen.load(Ordering::Relaxed) == 0, "the server closed while the channel was filled");
         sleep(Duration::from_millis(20)).await;
     }
     crowd.rest(1).await;
@@ -271,10 +238,7 @@ async fn read_back(ground: &Ground, member: Member, entries: usize) -> anyhow::R
         let (start, mut before, mut left) = (Instant::now(), None, entries);
         while left > 0 {
             id += 1;
-            let ask = ground
-                .dialect
-                .history(member, id, before, left.min(200))
-                .context("history was kept before")?;
+            let ask = ground.dialect.history(member, id, before, left.min(200)).context("history was kept before")?;
             wire.send(Message::text(ask)).await?;
             let page = page(&mut wire).await?;
             before = page.first().copied();
@@ -294,11 +258,7 @@ async fn page(wire: &mut Wire) -> anyhow::Result<Vec<u64>> {
             continue;
         };
         let frame: Value = serde_json::from_str(&frame)?;
-        ensure!(
-            frame["type"] != "error",
-            "history is refused: {}",
-            frame["error"]["code"]
-        );
+        ensure!(frame["type"] != "error", "history is refused: {}", frame["error"]["code"]);
         if frame["type"] == "reply" {
             let events = frame["data"]["events"].as_array().context("a page has events")?;
             return Ok(events.iter().filter_map(|event| event["seq"].as_u64()).collect());

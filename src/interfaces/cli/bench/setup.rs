@@ -46,31 +46,18 @@ impl Layout {
     /// The size of every team.
     #[must_use]
     pub fn sizes(&self) -> Vec<usize> {
-        self.large
-            .iter()
-            .copied()
-            .chain(std::iter::repeat_n(self.members, self.teams))
-            .collect()
+        self.large.iter().copied().chain(std::iter::repeat_n(self.members, self.teams)).collect()
     }
 
     /// Who is in which team: indexes of people. Small teams share nobody; the large ones take everyone from the first on.
     fn people(&self) -> Vec<Vec<usize>> {
         let small = (0..self.teams).map(|team| (team * self.members..(team + 1) * self.members).collect());
-        self.large
-            .iter()
-            .map(|size| (0..*size).collect())
-            .chain(small)
-            .collect()
+        self.large.iter().map(|size| (0..*size).collect()).chain(small).collect()
     }
 
     /// How many people that takes.
     fn count(&self) -> usize {
-        self.large
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or(0)
-            .max(self.teams * self.members)
+        self.large.iter().copied().max().unwrap_or(0).max(self.teams * self.members)
     }
 }
 
@@ -79,21 +66,9 @@ impl Layout {
 /// # Errors
 /// When it does not start.
 pub async fn limit(folder: &Path, layout: &Layout) -> anyhow::Result<(Ground, Child)> {
-    let child = process::start(vec![
-        "bench".into(),
-        "limit-server".into(),
-        "--data".into(),
-        folder.into(),
-    ])
-    .await?;
+    let child = process::start(vec!["bench".into(), "limit-server".into(), "--data".into(), folder.into()]).await?;
     let target = Target::new("limit", child.address, certificate(folder)?, Some(child.pid))?;
-    Ok((
-        Ground {
-            target,
-            dialect: Arc::new(LimitDialect { sizes: layout.sizes() }),
-        },
-        child,
-    ))
+    Ok((Ground { target, dialect: Arc::new(LimitDialect { sizes: layout.sizes() }) }, child))
 }
 
 /// Makes a data folder, starts Carethread on it as a child, and fills it.
@@ -106,23 +81,12 @@ pub async fn carethread(folder: &Path, layout: &Layout, world: &World) -> anyhow
     let configuration = folder.join("bench.toml");
     std::fs::write(&configuration, CONFIGURATION)?;
     let mut arguments: Vec<OsString> = vec!["serve".into(), "--listen".into(), "127.0.0.1:0".into()];
-    arguments.extend([
-        "--data".into(),
-        data.clone().into(),
-        "--config".into(),
-        configuration.into(),
-    ]);
+    arguments.extend(["--data".into(), data.clone().into(), "--config".into(), configuration.into()]);
     let child = process::start(arguments).await?;
     let target = Target::new("carethread", child.address, certificate(&data)?, Some(child.pid))?;
     let fixture = fill(&target, &data, layout).await?;
     keep(&folder.join("fixture.json"), &fixture)?;
-    Ok((
-        Ground {
-            target,
-            dialect: Arc::new(Carethread::new(fixture, world)),
-        },
-        child,
-    ))
+    Ok((Ground { target, dialect: Arc::new(Carethread::new(fixture, world)) }, child))
 }
 
 /// A server that runs already, filled before (`fixture.json` of a former run).
@@ -147,10 +111,7 @@ impl Given {
         let certificate = CertificateDer::from_pem_file(&self.certificate).context("the certificate is not PEM")?;
         let fixture: Fixture = serde_json::from_slice(&std::fs::read(&self.fixture)?).context("the fixture")?;
         let target = Target::new("carethread", self.address, certificate, self.pid)?;
-        Ok(Ground {
-            target,
-            dialect: Arc::new(Carethread::new(fixture, world)),
-        })
+        Ok(Ground { target, dialect: Arc::new(Carethread::new(fixture, world)) })
     }
 }
 
@@ -160,31 +121,17 @@ fn certificate(folder: &Path) -> anyhow::Result<CertificateDer<'static>> {
 
 /// Keeps the fixture for a later run; it holds tokens, so nobody else may read it.
 fn keep(path: &Path, fixture: &Fixture) -> anyhow::Result<()> {
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     Ok(serde_json::to_writer(file, fixture)?)
 }
 
 /// Runs a command of this binary on `data` and reads its object.
 async fn command(data: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
     let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(arguments)
-        .arg("--json")
-        .arg("--data")
-        .arg(data)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+    command.args(arguments).arg("--json").arg("--data").arg(data).stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await?;
     let words = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-    ensure!(
-        output.status.success(),
-        "{words}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    ensure!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr).trim());
     serde_json::from_slice(&output.stdout).with_context(|| format!("{words} answers with an object"))
 }
 
@@ -194,32 +141,17 @@ async fn fill(target: &Target, data: &Path, layout: &Layout) -> anyhow::Result<F
         let handle = format!("bench-{number}");
         let made = command(data, &["user", "add", "--handle", &handle, "--name", &handle]).await?;
         let issued = command(data, &["token", "issue", "--user", &handle]).await?;
-        anyhow::Ok(Person {
-            user: member(&made, "id")?,
-            token: member(&issued, "token")?,
-        })
+        anyhow::Ok(Person { user: member(&made, "id")?, token: member(&issued, "token")? })
     });
     let people: Vec<Person> = stream::iter(making).buffered(4).try_collect().await?;
     let mut teams = Vec::new();
     for (number, team) in layout.people().into_iter().enumerate() {
-        let lead = team
-            .first()
-            .and_then(|lead| people.get(*lead))
-            .context("a team has a lead")?;
-        let mut desk = Desk {
-            wire: target.connect("/v1/ws", Some(&lead.token)).await?,
-            id: 0,
-        };
-        let made = desk
-            .ask("patient.register", json!({ "name": format!("Bench patient {number}") }))
-            .await?;
+        let lead = team.first().and_then(|lead| people.get(*lead)).context("a team has a lead")?;
+        let mut desk = Desk { wire: target.connect("/v1/ws", Some(&lead.token)).await?, id: 0 };
+        let made = desk.ask("patient.register", json!({ "name": format!("Bench patient {number}") })).await?;
         let patient = member(&made, if made["patient"].is_string() { "patient" } else { "id" })?;
         for person in team.iter().skip(1).filter_map(|person| people.get(*person)) {
-            desk.ask(
-                "team.add",
-                json!({ "patient": patient, "user": person.user, "role": "nurse" }),
-            )
-            .await?;
+            desk.ask("team.add", json!({ "patient": patient, "user": person.user, "role": "nurse" })).await?;
         }
         let channels = desk.ask("channel.list", json!({})).await?;
         let channel = find(&channels["channels"], |channel| {
@@ -228,21 +160,13 @@ async fn fill(target: &Target, data: &Path, layout: &Layout) -> anyhow::Result<F
         let items = desk.ask("plan.items", json!({ "patient": patient })).await?;
         let item = find(&items["items"], |item| item["standing"] == "whole")?;
         let _ = desk.wire.close(None).await;
-        teams.push(Team {
-            patient,
-            channel,
-            item,
-            people: team,
-        });
+        teams.push(Team { patient, channel, item, people: team });
     }
     Ok(Fixture { people, teams })
 }
 
 fn member(object: &Value, name: &str) -> anyhow::Result<String> {
-    Ok(object[name]
-        .as_str()
-        .with_context(|| format!("the answer has `{name}`"))?
-        .to_owned())
+    Ok(object[name].as_str().with_context(|| format!("the answer has `{name}`"))?.to_owned())
 }
 
 /// The `id` of the one that fits.
@@ -294,11 +218,7 @@ mod tests {
 
     #[test]
     fn a_layout_gives_each_team_its_people() {
-        let layout = Layout {
-            large: vec![3, 20],
-            teams: 2,
-            members: 8,
-        };
+        let layout = Layout { large: vec![3, 20], teams: 2, members: 8 };
         assert_eq!((layout.sizes(), layout.count()), (vec![3, 20, 8, 8], 20));
         let people = layout.people();
         assert_eq!(people.iter().map(Vec::len).collect::<Vec<_>>(), layout.sizes());
