@@ -5,3 +5,5 @@
 pub mod features;
 pub mod interfaces;
 pub mod kernel;
+#[cfg(test)]
+pub mod testing;
