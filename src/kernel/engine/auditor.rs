@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use crate::kernel::base::{Fault, Micros};
 use crate::kernel::crypto::chain;
+use crate::kernel::log;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::store::Tx;
 use crate::kernel::store::append::{self, AuditRow};
-
-use super::sql;
 
 /// One stream per committer; this node has one.
 const STREAM: i64 = 1;
@@ -29,7 +28,7 @@ pub(super) struct Auditor {
 
 impl Auditor {
     pub(super) async fn open(tx: &mut Tx) -> Result<Self, Fault> {
-        let newest = sql::audit_newest(tx, STREAM).await?;
+        let newest = log::sql::audit_newest(tx, STREAM).await?;
         let (n, head) = match newest {
             None => (0, [0; 32]),
             Some((n, head)) => (n, head.try_into().map_err(|_| Fault::Integrity("an audit head is not 32 bytes"))?),

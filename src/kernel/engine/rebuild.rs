@@ -8,7 +8,6 @@ use super::ledger::Ledger;
 use crate::kernel::base::Fault;
 use crate::kernel::log::{self, Head};
 use crate::kernel::policy;
-use crate::kernel::store::on_db;
 
 /// Empties every projection and projects every entry again, in the order they were committed, in one transaction.
 /// Nothing else may write meanwhile: the caller holds the data folder. Gives the entries projected.
@@ -23,7 +22,7 @@ pub async fn rebuild(shared: &Arc<Shared>) -> Result<u64, Fault> {
     log::sql::clear_things(&mut tx).await?;
     for feature in shared.registry.features() {
         for sql in feature.face().clear {
-            on_db!(tx, |c| sqlx::query(*sql).execute(c).await.map(drop))?;
+            super::sql::clear(&mut tx, sql).await?;
         }
     }
     let heads: HashMap<i64, Head> =

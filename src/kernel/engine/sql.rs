@@ -1,4 +1,4 @@
-//! Statements of the engine: channel `me`, and the newest row of an audit stream.
+//! Statements of the engine: channel `me`, and the clearing of projections for a rebuild.
 
 use crate::kernel::base::{Micros, UserId};
 use crate::kernel::store::{Tx, on_db, statements};
@@ -8,7 +8,6 @@ statements! {
     ME_ADD = "INSERT INTO me_event (person, seq, at, event, body) VALUES ($1, $2, $3, $4, $5)";
     ME_PAGE = "SELECT seq, at, event, body FROM me_event WHERE person = $1 AND seq > $2 ORDER BY seq LIMIT $3";
     ME_DROP = "DELETE FROM me_event WHERE at < $1 AND seq < (SELECT MAX(newest.seq) FROM me_event AS newest WHERE newest.person = me_event.person)";
-    AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
 }
 
 /// A fact of channel `me`.
@@ -57,10 +56,10 @@ pub async fn drop_me(tx: &mut Tx, before: Micros) -> sqlx::Result<()> {
     on_db!(tx, |c| sqlx::query(ME_DROP).bind(before).execute(c).await.map(drop))
 }
 
-/// Number and head of the newest row of an audit stream.
+/// Runs a feature's statement that empties a projection of its own ([`super::Face::clear`]).
 ///
 /// # Errors
 /// The database's.
-pub async fn audit_newest(tx: &mut Tx, stream: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
-    on_db!(tx, |c| sqlx::query_as(AUDIT_NEWEST).bind(stream).fetch_optional(c).await)
+pub async fn clear(tx: &mut Tx, statement: &'static str) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(statement).execute(c).await.map(drop))
 }

@@ -211,7 +211,7 @@ impl<'a> Write<'a> {
         let vault = self.ledger.vault().clone();
         let key = vault.patient(head.patient).await?;
         let new = NewFact { id, event, kind, item, body, by: self.subject.user, now: self.now };
-        let mut appended = log::append(&vault, &key, &mut head, new);
+        let mut appended = log::append(&vault, &key, &mut head, new)?;
         if self.first.is_none()
             && let Some(key) = self.key
         {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::fact::Fact;
 use super::vault::Vault;
-use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, UserId};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, UserId};
 use crate::kernel::crypto::chain::{self, Leaf};
 use crate::kernel::crypto::seal::{self, DataKey, Place};
 use crate::kernel::store::append::EntryRow;
@@ -57,59 +57,16 @@ pub struct Appended {
 }
 
 /// Makes the next entry of a channel and moves `head` on. Nothing is written yet.
-#[must_use]
-pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Appended {
+///
+/// # Errors
+/// A kind that must name a plan item names none: no entry is made then.
+pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Result<Appended, Fault> {
+    if new.item.is_none() && !chain::legal_without_item(new.kind) {
+        return Err(Fault::Defect("an entry of this kind names a plan item"));
+    }
     let world = vault.world();
-    let seq = head.seq + 1;
-    // Order never depends on a clock: a step back leaves the time where it was.
-    let at = new.now.max(head.at);
     let r = world.bytes::<32>();
-    let body = new.body.get().as_bytes();
-    let commitment = chain::commit(&r, body);
-    let leaf = Leaf {
-        kind: new.kind,
-        flags: 0,
-        epoch: head.epoch,
-        patient: head.patient,
-        channel: head.channel,
-        seq: seq.unsigned_abs(),
-        entry: new.id,
-        author: new.by,
-        at,
-        item: new.item.unwrap_or(ItemId::ZERO),
-        commit: commitment,
-        files: [0; 32],
-    };
-    debug_assert!(new.item.is_some() || chain::legal_without_item(new.kind), "{} needs a plan item", new.event);
-    head.head = chain::next(&head.head, &leaf.to_bytes());
-    head.seq = seq;
-    head.at = at;
-    let place = Place {
-        deployment: vault.deployment(),
-        patient: head.patient,
-        channel: head.channel,
-        row: *new.id.bytes(),
-        seq: seq.unsigned_abs(),
-    };
-    let sealed = seal::seal_body(world, key, &place, &r, body);
-    let row = EntryRow {
-        channel: head.n,
-        seq,
-        id: new.id.0,
-        kind: i16::from(new.kind),
-        flags: 0,
-        event: new.event,
-        author: new.by.0,
-        at,
-        item: new.item.map(|item| item.0),
-        body: sealed,
-        commitment,
-        files: None,
-        head: head.head,
-        epoch: i16::try_from(head.epoch).unwrap_or(i16::MAX),
-        key: None,
-    };
-    let fact = Fact {
+    let mut fact = Fact {
         id: new.id,
         event: Arc::from(new.event),
         kind: new.kind,
@@ -117,15 +74,72 @@ pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Ap
         epoch: head.epoch,
         patient: head.patient,
         channel: head.channel,
-        seq,
-        at,
+        seq: head.seq + 1,
+        // Order never depends on a clock: a step back leaves the time where it was.
+        at: new.now.max(head.at),
         by: new.by,
         item: new.item,
+        commitment: chain::commit(&r, new.body.get().as_bytes()),
         body: Arc::from(new.body),
         r,
-        commitment,
         files: [0; 32],
-        head: head.head,
+        head: [0; 32],
     };
-    Appended { fact, row }
+    fact.head = chain::next(&head.head, &leaf_of(&fact).to_bytes());
+    head.head = fact.head;
+    head.seq = fact.seq;
+    head.at = fact.at;
+    let place = place(vault, head, &fact);
+    let sealed = seal::seal_body(world, key, &place, &r, fact.body.get().as_bytes());
+    let row = row(head.n, &fact, new.event, sealed);
+    Ok(Appended { fact, row })
+}
+
+fn place(vault: &Vault, head: &Head, fact: &Fact) -> Place {
+    Place {
+        deployment: vault.deployment(),
+        patient: head.patient,
+        channel: head.channel,
+        row: *fact.id.bytes(),
+        seq: fact.seq.unsigned_abs(),
+    }
+}
+
+fn row(channel: i64, fact: &Fact, event: &'static str, body: Vec<u8>) -> EntryRow {
+    EntryRow {
+        channel,
+        seq: fact.seq,
+        id: fact.id.0,
+        kind: i16::from(fact.kind),
+        flags: i16::from(fact.flags),
+        event,
+        author: fact.by.0,
+        at: fact.at,
+        item: fact.item.map(|item| item.0),
+        body,
+        commitment: fact.commitment,
+        files: None,
+        head: fact.head,
+        epoch: i16::try_from(fact.epoch).unwrap_or(i16::MAX),
+        key: None,
+    }
+}
+
+/// The leaf of an entry.
+#[must_use]
+pub fn leaf_of(fact: &Fact) -> Leaf {
+    Leaf {
+        kind: fact.kind,
+        flags: fact.flags,
+        epoch: fact.epoch,
+        patient: fact.patient,
+        channel: fact.channel,
+        seq: fact.seq.unsigned_abs(),
+        entry: fact.id,
+        author: fact.by,
+        at: fact.at,
+        item: fact.item.unwrap_or(ItemId::ZERO),
+        commit: fact.commitment,
+        files: fact.files,
+    }
 }

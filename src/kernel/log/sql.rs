@@ -22,6 +22,7 @@ statements! {
     CLEAR_THING = "DELETE FROM thing";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
     AUDIT_STREAMS = "SELECT DISTINCT stream FROM audit ORDER BY stream";
+    AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
     AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
     SITE_NEWEST = "SELECT MAX(n) AS newest FROM site_leaf";
     SITE_ALL = "SELECT hash FROM site_leaf ORDER BY n";
@@ -255,6 +256,14 @@ pub struct AuditLine {
 pub async fn audit_streams(tx: &mut Tx) -> sqlx::Result<Vec<i64>> {
     let rows: Vec<(i64,)> = on_db!(tx, |c| sqlx::query_as(AUDIT_STREAMS).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(stream,)| stream).collect())
+}
+
+/// Number and head of the newest row of an audit stream.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_newest(tx: &mut Tx, stream: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
+    on_db!(tx, |c| sqlx::query_as(AUDIT_NEWEST).bind(stream).fetch_optional(c).await)
 }
 
 /// Rows of a stream after `n`, ascending.

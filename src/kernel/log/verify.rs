@@ -1,9 +1,11 @@
 //! Walks of the record: every body opened, commitment, chain, head, counters; audit streams. Names the first bad place of each channel.
 
-use crate::kernel::base::{ChannelId, Fault, ItemId};
-use crate::kernel::crypto::chain::{self, Leaf, Walk};
+use crate::kernel::base::{ChannelId, Fault};
+use crate::kernel::crypto::chain::{self, Walk};
 use crate::kernel::log::{Fact, Head, Vault, sql};
 use crate::kernel::store::Tx;
+
+pub use super::append::leaf_of;
 
 /// What a walk found wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,25 +27,6 @@ pub struct Walked {
     pub entries: i64,
     /// The first flaw, if any.
     pub flaw: Option<Flaw>,
-}
-
-/// The leaf of an opened entry.
-#[must_use]
-pub fn leaf_of(fact: &Fact) -> Leaf {
-    Leaf {
-        kind: fact.kind,
-        flags: fact.flags,
-        epoch: fact.epoch,
-        patient: fact.patient,
-        channel: fact.channel,
-        seq: fact.seq.unsigned_abs(),
-        entry: fact.id,
-        author: fact.by,
-        at: fact.at,
-        item: fact.item.unwrap_or(ItemId::ZERO),
-        commit: fact.commitment,
-        files: fact.files,
-    }
 }
 
 /// Walks one channel from its first entry.

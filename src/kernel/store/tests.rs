@@ -64,9 +64,9 @@ async fn a_batch_of_every_size_arrives_whole_and_in_order() {
     let seqs: Vec<i64> =
         on_db!(tx, |c| sqlx::query_scalar("SELECT seq FROM entry ORDER BY n").fetch_all(c).await).unwrap();
     assert_eq!(seqs, (1..=seq).collect::<Vec<_>>());
-    let head: (i64, Vec<u8>, i64, bool) =
-        on_db!(tx, |c| sqlx::query_as("SELECT seq, head, at, archived FROM channel").fetch_one(c).await).unwrap();
-    assert_eq!(head, (seq, vec![8; 32], 77, false));
+    let head: (i64, Vec<u8>, i64, i16) =
+        on_db!(tx, |c| sqlx::query_as("SELECT seq, head, at, epoch FROM channel").fetch_one(c).await).unwrap();
+    assert_eq!(head, (seq, vec![8; 32], 77, 0));
     drop(tx);
     db.close().await;
 }
