@@ -1,1 +1,3 @@
 //! The living plan of a patient: problems, goals, activities, barriers.
+
+pub mod import;
