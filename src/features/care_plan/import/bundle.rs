@@ -75,12 +75,18 @@ pub(super) fn load<'a>(file: &SourceFile<'a>, document: usize, sources: &mut Vec
     match json::parse(bytes) {
         Ok(value) => load_value(file.name, "", value, bytes, document, sources, report),
         Err(fault) => {
-            let first = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+            let first =
+                bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
             let several = first.len() < bytes.trim_ascii().len();
             if lines || (several && json::parse(first).is_ok_and(|value| value.is_object())) {
                 load_lines(file.name, bytes, document, sources, report);
             } else {
-                report.refuse_bytes(file.name, String::new(), fault.to_string().into(), std::str::from_utf8(bytes).ok());
+                report.refuse_bytes(
+                    file.name,
+                    String::new(),
+                    fault.to_string().into(),
+                    std::str::from_utf8(bytes).ok(),
+                );
             }
         }
     }
@@ -103,7 +109,15 @@ fn load_lines<'a>(file: &'a str, bytes: &'a [u8], document: usize, sources: &mut
     }
 }
 
-fn load_value<'a>(file: &'a str, prefix: &str, value: Value, bytes: &'a [u8], document: usize, sources: &mut Vec<Source<'a>>, report: &mut Report) {
+fn load_value<'a>(
+    file: &'a str,
+    prefix: &str,
+    value: Value,
+    bytes: &'a [u8],
+    document: usize,
+    sources: &mut Vec<Source<'a>>,
+    report: &mut Report,
+) {
     let raw = std::str::from_utf8(bytes).expect("what was parsed as JSON is UTF-8");
     let mut refuse = |path: String, reason: &'static str| report.refuse_bytes(file, path, reason.into(), Some(raw));
     if !value.is_object() {
@@ -195,10 +209,16 @@ fn unambiguous(candidates: Vec<Candidate<'_>>) -> Result<Vec<Candidate<'_>>, Bro
             continue;
         }
         if types(other) != types(candidate) {
-            return Err(Broken { path: candidate.path.clone(), reason: "a second resource of another type under the same fullUrl" });
+            return Err(Broken {
+                path: candidate.path.clone(),
+                reason: "a second resource of another type under the same fullUrl",
+            });
         }
         if types(candidate).as_ref().and_then(Value::as_str) == Some("Patient") {
-            return Err(Broken { path: candidate.path.clone(), reason: "a second, different Patient of the same id in one Bundle" });
+            return Err(Broken {
+                path: candidate.path.clone(),
+                reason: "a second, different Patient of the same id in one Bundle",
+            });
         }
     }
     Ok(candidates)
@@ -215,7 +235,13 @@ fn group(candidate: &Candidate<'_>) -> Option<String> {
 }
 
 /// Turns sound candidates into sources; lists the others one by one.
-fn admit<'a>(file: &'a str, candidates: Vec<Candidate<'a>>, document: usize, sources: &mut Vec<Source<'a>>, report: &mut Report) {
+fn admit<'a>(
+    file: &'a str,
+    candidates: Vec<Candidate<'a>>,
+    document: usize,
+    sources: &mut Vec<Source<'a>>,
+    report: &mut Report,
+) {
     for candidate in candidates {
         let Candidate { path, full_url, value, raw } = candidate;
         let name = value.get("resourceType").and_then(Value::as_str).unwrap_or_default();
@@ -246,14 +272,24 @@ fn admit<'a>(file: &'a str, candidates: Vec<Candidate<'a>>, document: usize, sou
 
 /// Wider than FHIR's id (real servers use underscores and more), but nothing that would change the meaning of a reference.
 fn sound(id: &str) -> bool {
-    !id.is_empty() && id.len() <= 128 && !id.contains(|c: char| c.is_whitespace() || c.is_control() || "/#?|".contains(c))
+    !id.is_empty()
+        && id.len() <= 128
+        && !id.contains(|c: char| c.is_whitespace() || c.is_control() || "/#?|".contains(c))
 }
 
 /// Key, server and normal fullUrl of a resource.
-fn identity(kind: &'static str, id: Option<&str>, url: Option<&str>, value: &Value, raw: &str) -> (ResourceKey, Option<String>, Option<String>) {
+fn identity(
+    kind: &'static str,
+    id: Option<&str>,
+    url: Option<&str>,
+    value: &Value,
+    raw: &str,
+) -> (ResourceKey, Option<String>, Option<String>) {
     let located = url.map(Locator::of);
     let (typed_id, base) = match &located {
-        Some(Locator::Typed { base, kind: named, id: named_id }) if *named == kind && id.is_none_or(|id| id == *named_id) => {
+        Some(Locator::Typed { base, kind: named, id: named_id })
+            if *named == kind && id.is_none_or(|id| id == *named_id) =>
+        {
             (Some(*named_id), base.map(str::to_owned))
         }
         _ => (None, None),

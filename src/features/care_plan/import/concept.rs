@@ -2,8 +2,8 @@
 
 use super::element::{Element, Report};
 use super::reading::{Code, NoteSource};
-use crate::kernel::base::world::{Micros, parse_rfc3339};
 use crate::kernel::base::Phi;
+use crate::kernel::base::world::{Micros, parse_rfc3339};
 
 /// A CodeableConcept.
 #[derive(Clone, Default)]
@@ -46,7 +46,10 @@ impl<'a> Concept<'a> {
     /// Its codings, as they are handed out.
     pub fn to_codes(&self) -> Vec<Code> {
         let phi = |text: Option<&str>| text.map(|text| Phi::new(text.to_owned()));
-        self.codes.iter().map(|coding| Code { system: phi(coding.system), code: phi(coding.code), display: phi(coding.display) }).collect()
+        self.codes
+            .iter()
+            .map(|coding| Code { system: phi(coding.system), code: phi(coding.code), display: phi(coding.display) })
+            .collect()
     }
 }
 
@@ -70,7 +73,8 @@ pub(super) fn is_date(text: &str) -> bool {
 }
 
 fn first_day(text: &str) -> Option<jiff::civil::Date> {
-    if !text.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() }) {
+    if !text.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() })
+    {
         return None;
     }
     let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<i16>().ok());
@@ -107,7 +111,18 @@ mod tests {
         assert_eq!(end_of("2024-02"), moment("2024-02-29T23:59:59.999999Z"));
         assert_eq!(end_of("2024"), moment("2024-12-31T23:59:59.999999Z"));
         assert_eq!(end_of("2026-03-02T10:00:00+01:00"), moment("2026-03-02T09:00:00Z"));
-        for wrong in ["", "2024-13", "2023-02-29", "24", "2024-2-1", "+024", "2024-02-30T", "tomorrow", "９９９９", "2024-02-0１"] {
+        for wrong in [
+            "",
+            "2024-13",
+            "2023-02-29",
+            "24",
+            "2024-2-1",
+            "+024",
+            "2024-02-30T",
+            "tomorrow",
+            "９９９９",
+            "2024-02-0１",
+        ] {
             assert_eq!(end_of(wrong), None, "{wrong}");
         }
     }

@@ -58,7 +58,8 @@ impl<'a> Element<'a> {
             report.note(&list, NOT_LIST);
             return Vec::new();
         };
-        let element = |(position, value)| Self { file: self.file, path: format!("{}[{position}]", list.path), position, value };
+        let element =
+            |(position, value)| Self { file: self.file, path: format!("{}[{position}]", list.path), position, value };
         values.iter().enumerate().filter(|(_, value)| !value.is_null()).map(element).collect()
     }
 
@@ -139,5 +140,7 @@ impl Report {
 
 /// A path whose numbers compare as numbers, so that `entry[10]` comes after `entry[9]`.
 fn natural(path: &str) -> Vec<(u64, &str)> {
-    path.split_inclusive(['[', ']', ' ', ':']).map(|part| (part.trim_end_matches([']', ':']).parse().unwrap_or(u64::MAX), part)).collect()
+    path.split_inclusive(['[', ']', ' ', ':'])
+        .map(|part| (part.trim_end_matches([']', ':']).parse().unwrap_or(u64::MAX), part))
+        .collect()
 }

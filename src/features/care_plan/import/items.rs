@@ -18,8 +18,14 @@ pub(super) struct Origin<'a> {
 }
 
 /// An item of a Condition, a Goal, or a resource that can be an activity.
-pub(super) fn of_resource(element: &Element<'_>, kind: &'static str, origin: Origin<'_>, report: &mut Report) -> ItemSource {
-    let id = element.value.get("id").and_then(serde_json::Value::as_str).map(titles::one_line).filter(|id| !id.is_empty());
+pub(super) fn of_resource(
+    element: &Element<'_>,
+    kind: &'static str,
+    origin: Origin<'_>,
+    report: &mut Report,
+) -> ItemSource {
+    let id =
+        element.value.get("id").and_then(serde_json::Value::as_str).map(titles::one_line).filter(|id| !id.is_empty());
     let words = titles::words(element, kind, report).or(origin.called).map(str::to_owned);
     let words = words.or(id).unwrap_or_else(|| format!("Unnamed {kind}"));
     let more = titles::more(element, kind, report);
@@ -41,7 +47,8 @@ pub(super) fn of_resource(element: &Element<'_>, kind: &'static str, origin: Ori
 /// An item of `CarePlan.activity.detail`.
 pub(super) fn of_detail(detail: &Element<'_>, position: usize, origin: Origin<'_>, report: &mut Report) -> ItemSource {
     let concept = Concept::member(detail, "code", report).unwrap_or_default();
-    let words = titles::activity_words(detail, report).map_or_else(|| format!("Activity {}", position + 1), str::to_owned);
+    let words =
+        titles::activity_words(detail, report).map_or_else(|| format!("Activity {}", position + 1), str::to_owned);
     let more = concept.words().map(str::to_owned).into_iter().collect();
     let state = status::of_code(detail, "status", report);
     let due = status::due(detail, "activity", report);
@@ -75,10 +82,13 @@ fn bare(origin: Origin<'_>, kind: ItemKind, state: status::State, words: &str, m
 
 /// A Condition about social determinants of health: category `sdoh` (US Core), or the categories and profiles of SDOHCC.
 fn is_barrier(element: &Element<'_>) -> bool {
-    let text = |value: &serde_json::Value, name: &str| value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let coded = list(element.value, "category").iter().flat_map(|category| list(category, "coding")).any(|coding| {
-        text(coding, "code").eq_ignore_ascii_case("sdoh") || text(coding, "system").contains("SDOHCC")
-    });
+    let text = |value: &serde_json::Value, name: &str| {
+        value.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let coded = list(element.value, "category")
+        .iter()
+        .flat_map(|category| list(category, "coding"))
+        .any(|coding| text(coding, "code").eq_ignore_ascii_case("sdoh") || text(coding, "system").contains("SDOHCC"));
     let profiles = element.value.get("meta").map_or(&[][..], |meta| list(meta, "profile"));
     coded || profiles.iter().any(|profile| profile.as_str().is_some_and(|profile| profile.contains("SDOHCC")))
 }
@@ -88,7 +98,9 @@ pub(super) fn links<'a>(element: &Element<'a>, kind: &str, report: &mut Report) 
     let mut links = match kind {
         "Goal" => element.objects_of("addresses", report),
         "Condition" => Vec::new(),
-        "Task" => element.object_of("focus", report).into_iter().chain(element.object_of("reasonReference", report)).collect(),
+        "Task" => {
+            element.object_of("focus", report).into_iter().chain(element.object_of("reasonReference", report)).collect()
+        }
         "activity" => [element.objects_of("goal", report), element.objects_of("reasonReference", report)].concat(),
         _ => element.objects_of("reasonReference", report),
     };

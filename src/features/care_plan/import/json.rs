@@ -35,7 +35,9 @@ impl fmt::Display for JsonFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooDeep => write!(f, "nested deeper than {DEPTH_MAX}"),
-            Self::Repeated { line, column } => write!(f, "an object names a member twice (line {line}, column {column})"),
+            Self::Repeated { line, column } => {
+                write!(f, "an object names a member twice (line {line}, column {column})")
+            }
             Self::Syntax { line, column } => write!(f, "not JSON (line {line}, column {column})"),
         }
     }

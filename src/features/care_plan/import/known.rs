@@ -114,7 +114,8 @@ impl<'a> Lookup<'a> {
     pub fn key_on(&self, text: &str, base: Option<&str>) -> Option<ResourceKey> {
         let key = self.key(text)?;
         let (resource, _) = self.resource(&key)?;
-        let patient = resource.patient.as_ref().filter(|patient| **patient != key).and_then(|patient| self.resource(patient));
+        let patient =
+            resource.patient.as_ref().filter(|patient| **patient != key).and_then(|patient| self.resource(patient));
         let server = patient.map_or(resource, |(patient, _)| patient).server.as_deref();
         (base.is_none() || server.is_none() || base == server).then_some(key)
     }

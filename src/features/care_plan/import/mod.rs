@@ -29,8 +29,8 @@ mod tests;
 
 pub use known::{Known, KnownResource, Sought};
 pub use reading::{
-    Code, ItemKind, ItemSource, KeptResource, NotUnderstood, NoteSource, Participant, PatientSource, Place, Reading, ResourceKey, Role, SourceFile,
-    TeamSource,
+    Code, ItemKind, ItemSource, KeptResource, NotUnderstood, NoteSource, Participant, PatientSource, Place, Reading,
+    ResourceKey, Role, SourceFile, TeamSource,
 };
 
 use element::Report;

@@ -32,8 +32,11 @@ pub(super) fn owners(sources: &[Source<'_>], index: &Index<'_>, report: &mut Rep
         let found = match source.belongs {
             Belongs::Themself => Ok(Owner::Themself(source.key.clone())),
             Belongs::Nobody | Belongs::Bundle | Belongs::Provenance => Ok(Owner::Nobody),
-            Belongs::To(name) => named(position, &element, name, sources, index).and_then(|owner| owner.ok_or((format!("{}.{name}", source.path), NO_PATIENT))),
-            Belongs::May(name) => named(position, &element, name, sources, index).map(|owner| owner.unwrap_or(Owner::Nobody)),
+            Belongs::To(name) => named(position, &element, name, sources, index)
+                .and_then(|owner| owner.ok_or((format!("{}.{name}", source.path), NO_PATIENT))),
+            Belongs::May(name) => {
+                named(position, &element, name, sources, index).map(|owner| owner.unwrap_or(Owner::Nobody))
+            }
             Belongs::Appointment => appointment(position, &element, sources, index),
         };
         owners.push(found.unwrap_or_else(|(path, reason)| {
@@ -56,7 +59,13 @@ pub(super) fn owners(sources: &[Source<'_>], index: &Index<'_>, report: &mut Rep
 type Wrong = (String, &'static str);
 
 /// The patient an element leads to; none where it is absent. A list (Account, Contract) must agree on one.
-fn named(position: usize, element: &Element<'_>, name: &str, sources: &[Source<'_>], index: &Index<'_>) -> Result<Option<Owner>, Wrong> {
+fn named(
+    position: usize,
+    element: &Element<'_>,
+    name: &str,
+    sources: &[Source<'_>],
+    index: &Index<'_>,
+) -> Result<Option<Owner>, Wrong> {
     let Some(reference) = element.member(name) else { return Ok(None) };
     let Some(values) = reference.value.as_array() else {
         return lead(position, &reference, sources, index).map(|key| Some(Owner::Patient(key)));
@@ -74,7 +83,12 @@ fn named(position: usize, element: &Element<'_>, name: &str, sources: &[Source<'
 }
 
 /// The key of the patient a reference leads to.
-fn lead(position: usize, reference: &Element<'_>, sources: &[Source<'_>], index: &Index<'_>) -> Result<ResourceKey, Wrong> {
+fn lead(
+    position: usize,
+    reference: &Element<'_>,
+    sources: &[Source<'_>],
+    index: &Index<'_>,
+) -> Result<ResourceKey, Wrong> {
     let wrong = |reason| Err((reference.path.clone(), reason));
     if !reference.value.is_object() {
         return wrong(super::element::NOT_OBJECT);
@@ -92,12 +106,23 @@ fn lead(position: usize, reference: &Element<'_>, sources: &[Source<'_>], index:
 }
 
 /// The patient a contained or known resource says it is of; none where it says nothing.
-pub(super) fn said(position: usize, element: &Element<'_>, belongs: Belongs, sources: &[Source<'_>], index: &Index<'_>) -> Result<Option<ResourceKey>, Wrong> {
+pub(super) fn said(
+    position: usize,
+    element: &Element<'_>,
+    belongs: Belongs,
+    sources: &[Source<'_>],
+    index: &Index<'_>,
+) -> Result<Option<ResourceKey>, Wrong> {
     let (Belongs::To(name) | Belongs::May(name)) = belongs else { return Ok(None) };
     element.member(name).map(|reference| lead(position, &reference, sources, index)).transpose()
 }
 
-fn appointment(position: usize, element: &Element<'_>, sources: &[Source<'_>], index: &Index<'_>) -> Result<Owner, Wrong> {
+fn appointment(
+    position: usize,
+    element: &Element<'_>,
+    sources: &[Source<'_>],
+    index: &Index<'_>,
+) -> Result<Owner, Wrong> {
     let path = format!("{}.participant", element.path);
     let mut found: Option<ResourceKey> = None;
     for participant in list(element.value, "participant") {
@@ -138,7 +163,10 @@ fn provenance(position: usize, source: &Source<'_>, owners: &[Owner], index: &In
     }
     match patient {
         Some(key) if !several => Ok(Owner::Patient(key)),
-        None if !resolved => Err((path, if list(&source.value, "target").is_empty() { MISSING } else { "leads to nothing whose patient is known" })),
+        None if !resolved => Err((
+            path,
+            if list(&source.value, "target").is_empty() { MISSING } else { "leads to nothing whose patient is known" },
+        )),
         _ => Ok(Owner::Nobody),
     }
 }

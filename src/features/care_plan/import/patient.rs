@@ -126,7 +126,7 @@ fn language<'a>(element: &Element<'a>, report: &mut Report) -> Option<&'a str> {
 }
 
 /// The (system, value) pairs of a resource that have both.
-pub(super) fn pairs(element: &Element<'_>, report: &mut Report) -> Vec<(Phi<String>, Phi<String>)> {
+fn pairs(element: &Element<'_>, report: &mut Report) -> Vec<(Phi<String>, Phi<String>)> {
     let mut pairs = Vec::new();
     for identifier in element.objects_of("identifier", report) {
         let (system, value) = (identifier.text_of("system", report), identifier.text_of("value", report));

@@ -69,7 +69,15 @@ const ACTIVITY: Slot = Slot { name: "activity", expected: ACTIVITIES, kind: Item
 
 impl<'a> Drafts<'a> {
     pub fn new(sources: &'a [Source<'a>], index: &'a Index<'a>, owners: &'a [Owner]) -> Self {
-        Self { sources, index, owners, drafts: Vec::new(), by_key: BTreeMap::new(), used: BTreeSet::new(), plan_notes: Vec::new() }
+        Self {
+            sources,
+            index,
+            owners,
+            drafts: Vec::new(),
+            by_key: BTreeMap::new(),
+            used: BTreeSet::new(),
+            plan_notes: Vec::new(),
+        }
     }
 
     /// Whether the source at that position became an item.
@@ -101,7 +109,9 @@ impl<'a> Drafts<'a> {
             patient::chart(charts, &patient, lookup).notes.push((plan, note));
         }
         for Draft { patient, mut item, links } in self.drafts {
-            let known_item = |key: &ResourceKey| lookup.resource(key).is_some_and(|(known, _)| known.item && known.patient.as_ref() == Some(&patient));
+            let known_item = |key: &ResourceKey| {
+                lookup.resource(key).is_some_and(|(known, _)| known.item && known.patient.as_ref() == Some(&patient))
+            };
             let mut seen = BTreeSet::new();
             for link in links {
                 let is_item = self.by_key.contains_key(&(patient.clone(), link.clone())) || known_item(&link);
@@ -138,7 +148,12 @@ impl<'a> Drafts<'a> {
         if plan.live {
             let slices = json::slices(source.raw, ACTIVITY.name);
             for activity in plan.element.objects_of(ACTIVITY.name, report) {
-                self.read_activity(&plan, &activity, slices.get(activity.position).copied().unwrap_or_default(), report);
+                self.read_activity(
+                    &plan,
+                    &activity,
+                    slices.get(activity.position).copied().unwrap_or_default(),
+                    report,
+                );
             }
         }
     }
@@ -148,7 +163,10 @@ impl<'a> Drafts<'a> {
         let draft = match (reference, detail) {
             (Some(reference), detail) => {
                 if let Some(detail) = detail {
-                    report.note(&detail, "an activity has a reference or a detail, not both (FHIR rule cpl-3); the reference was read");
+                    report.note(
+                        &detail,
+                        "an activity has a reference or a detail, not both (FHIR rule cpl-3); the reference was read",
+                    );
                 }
                 self.name(plan, ACTIVITY, &reference, raw, report)
             }
@@ -166,9 +184,19 @@ impl<'a> Drafts<'a> {
         }
     }
 
-    fn detail(&mut self, plan: &Plan<'a>, activity: &Element<'a>, detail: &Element<'a>, raw: &'a str, report: &mut Report) -> usize {
+    fn detail(
+        &mut self,
+        plan: &Plan<'a>,
+        activity: &Element<'a>,
+        detail: &Element<'a>,
+        raw: &'a str,
+        report: &mut Report,
+    ) -> usize {
         let codes = Concept::member(detail, "code", report).unwrap_or_default().codes;
-        let codes: Vec<String> = codes.iter().map(|coding| format!("{}|{}", coding.system.unwrap_or_default(), coding.code.unwrap_or_default())).collect();
+        let codes: Vec<String> = codes
+            .iter()
+            .map(|coding| format!("{}|{}", coding.system.unwrap_or_default(), coding.code.unwrap_or_default()))
+            .collect();
         let place = Some(Place { file: activity.file.to_owned(), path: activity.path.clone() });
         let key = hashed(plan.key, "activity", &format!("{}\n{}", activity.position, codes.join(";")));
         let origin = Origin { key, raw, place, called: None };
@@ -179,7 +207,14 @@ impl<'a> Drafts<'a> {
 
     /// The item that a reference of a plan names, made if it is not one yet; none where it leads nowhere or to one that an
     /// earlier import already made.
-    fn name(&mut self, plan: &Plan<'a>, slot: Slot, reference: &Element<'a>, raw: &'a str, report: &mut Report) -> Option<usize> {
+    fn name(
+        &mut self,
+        plan: &Plan<'a>,
+        slot: Slot,
+        reference: &Element<'a>,
+        raw: &'a str,
+        report: &mut Report,
+    ) -> Option<usize> {
         let called = reference.text_of("display", report);
         let complaint = match self.index.resolve(Some(plan.position), reference, slot.expected) {
             Target::Here(at) if !slot.expected.contains(&self.sources[at].kind) => WRONG_TYPE,
@@ -220,10 +255,18 @@ impl<'a> Drafts<'a> {
         self.put(patient, item, links, None)
     }
 
-    fn of_contained(&mut self, plan: &Plan<'a>, slot: Slot, inner: usize, called: Option<&str>, report: &mut Report) -> Result<usize, &'static str> {
+    fn of_contained(
+        &mut self,
+        plan: &Plan<'a>,
+        slot: Slot,
+        inner: usize,
+        called: Option<&str>,
+        report: &mut Report,
+    ) -> Result<usize, &'static str> {
         let value = &list(plan.element.value, "contained")[inner];
         let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (kind, belongs) = kinds::kind(text("resourceType")).filter(|(kind, _)| slot.expected.contains(kind)).ok_or(WRONG_TYPE)?;
+        let (kind, belongs) =
+            kinds::kind(text("resourceType")).filter(|(kind, _)| slot.expected.contains(kind)).ok_or(WRONG_TYPE)?;
         let path = format!("{}.contained[{inner}]", plan.element.path);
         let element = Element::root(plan.element.file, path.clone(), value);
         // Without a subject of its own it is of the plan's patient: it exists only within the plan.
@@ -249,7 +292,13 @@ impl<'a> Drafts<'a> {
     }
 
     /// What an earlier import kept becomes an item now that a plan names it. What was wrong with it was said then.
-    fn of_known(&mut self, plan: &Plan<'a>, slot: Slot, key: &ResourceKey, called: Option<&str>) -> Result<Option<usize>, &'static str> {
+    fn of_known(
+        &mut self,
+        plan: &Plan<'a>,
+        slot: Slot,
+        key: &ResourceKey,
+        called: Option<&str>,
+    ) -> Result<Option<usize>, &'static str> {
         let lookup = self.index.lookup;
         let (known, value) = lookup.resource(key).ok_or(LEFT_OUT)?;
         let (kind, _) = kinds::kind(&known.kind).filter(|(kind, _)| slot.expected.contains(kind)).ok_or(WRONG_TYPE)?;
@@ -262,7 +311,9 @@ impl<'a> Drafts<'a> {
         let draft = match self.by_key.get(&(plan.patient.clone(), key.clone())) {
             Some(draft) => *draft,
             None => {
-                let (Some(value), Some(json)) = (value, &known.json) else { return Err("leads to what was imported before, but not kept") };
+                let (Some(value), Some(json)) = (value, &known.json) else {
+                    return Err("leads to what was imported before, but not kept");
+                };
                 let element = Element::root("", kind.to_owned(), value);
                 let origin = Origin { key: key.clone(), raw: json.reveal(), place: None, called };
                 let mut silent = Report::default();
@@ -286,7 +337,14 @@ impl<'a> Drafts<'a> {
     }
 
     /// Keys an element's references lead to, of the same patient; what leads nowhere is listed.
-    fn links(&self, from: Option<usize>, element: &Element<'_>, kind: &str, patient: &ResourceKey, report: &mut Report) -> Vec<ResourceKey> {
+    fn links(
+        &self,
+        from: Option<usize>,
+        element: &Element<'_>,
+        kind: &str,
+        patient: &ResourceKey,
+        report: &mut Report,
+    ) -> Vec<ResourceKey> {
         let mut keys = Vec::new();
         for reference in items::links(element, kind, report) {
             match self.index.resolve(from, &reference, &["Condition", "Goal"]) {
@@ -308,7 +366,13 @@ impl<'a> Drafts<'a> {
         keys
     }
 
-    fn put(&mut self, patient: &ResourceKey, item: ItemSource, links: Vec<ResourceKey>, plan: Option<&ResourceKey>) -> usize {
+    fn put(
+        &mut self,
+        patient: &ResourceKey,
+        item: ItemSource,
+        links: Vec<ResourceKey>,
+        plan: Option<&ResourceKey>,
+    ) -> usize {
         let draft = self.drafts.len();
         self.by_key.insert((patient.clone(), item.key.clone()), draft);
         self.drafts.push(Draft { patient: patient.clone(), item, links });

@@ -86,7 +86,12 @@ pub struct KeptResource {
 
 impl KeptResource {
     pub(super) fn of(source: &Source<'_>) -> Self {
-        Self { place: source.place(), key: source.key.clone(), kind: source.kind, json: Phi::new(source.raw.to_owned()) }
+        Self {
+            place: source.place(),
+            key: source.key.clone(),
+            kind: source.kind,
+            json: Phi::new(source.raw.to_owned()),
+        }
     }
 }
 

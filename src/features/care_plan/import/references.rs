@@ -133,8 +133,14 @@ pub(super) struct Index<'a> {
 impl<'a> Index<'a> {
     /// `doubtful` names are taken by something that was refused: they lead nowhere.
     pub fn new(sources: &'a [Source<'a>], doubtful: &[(usize, Vec<String>)], lookup: &'a Lookup<'a>) -> Self {
-        let mut index =
-            Self { sources, lookup, within: BTreeMap::new(), anywhere: BTreeMap::new(), identified: BTreeMap::new(), contained: BTreeMap::new() };
+        let mut index = Self {
+            sources,
+            lookup,
+            within: BTreeMap::new(),
+            anywhere: BTreeMap::new(),
+            identified: BTreeMap::new(),
+            contained: BTreeMap::new(),
+        };
         for (position, source) in sources.iter().enumerate() {
             for name in source.names() {
                 put(&mut index.within, (source.document, name.clone()), position);
@@ -171,10 +177,12 @@ impl<'a> Index<'a> {
             Some(_) => Some(Target::Nothing("reference is not a text")),
         };
         match by_text {
-            Some(Target::Nothing(reason)) => match identifier.map(|identifier| self.by_identifier(value, identifier, expected)) {
-                None | Some(Target::Nothing(_)) => Target::Nothing(reason),
-                Some(found) => found,
-            },
+            Some(Target::Nothing(reason)) => {
+                match identifier.map(|identifier| self.by_identifier(value, identifier, expected)) {
+                    None | Some(Target::Nothing(_)) => Target::Nothing(reason),
+                    Some(found) => found,
+                }
+            }
             Some(found) => found,
             None => match (identifier, words) {
                 (Some(identifier), _) => self.by_identifier(value, identifier, expected),
@@ -226,15 +234,22 @@ impl<'a> Index<'a> {
         }
         match self.by_name(from, &bare) {
             // Of another server: the same letters, another resource.
-            Some(Target::Here(position)) if base.is_some() && self.sources[position].base.as_deref().is_some_and(|other| Some(other) != base) => {}
+            Some(Target::Here(position))
+                if base.is_some()
+                    && self.sources[position].base.as_deref().is_some_and(|other| Some(other) != base) => {}
             // Named apart from another of that id who is known, and the reference does not say which server's it means.
-            Some(Target::Here(position)) if base.is_none() && self.elsewhere(from, position) && self.lookup.key(&bare).is_some_and(|key| key != self.sources[position].key) => {
+            Some(Target::Here(position))
+                if base.is_none()
+                    && self.elsewhere(from, position)
+                    && self.lookup.key(&bare).is_some_and(|key| key != self.sources[position].key) =>
+            {
                 return Target::Nothing(SEVERAL);
             }
             Some(found) => return found,
             None => {}
         }
-        let known = absolute.and_then(|absolute| self.lookup.key(&absolute)).or_else(|| self.lookup.key_on(&bare, base));
+        let known =
+            absolute.and_then(|absolute| self.lookup.key(&absolute)).or_else(|| self.lookup.key_on(&bare, base));
         known.map_or(Target::Nothing(NOT_FOUND), Target::Known)
     }
 
@@ -282,7 +297,14 @@ impl<'a> Index<'a> {
 }
 
 fn put<K: Ord>(slots: &mut BTreeMap<K, Slot>, name: K, position: usize) {
-    slots.entry(name).and_modify(|slot| if !matches!(slot, Slot::One(first) if *first == position) { *slot = Slot::Many }).or_insert(Slot::One(position));
+    slots
+        .entry(name)
+        .and_modify(|slot| {
+            if !matches!(slot, Slot::One(first) if *first == position) {
+                *slot = Slot::Many
+            }
+        })
+        .or_insert(Slot::One(position));
 }
 
 /// The list member of that name, leniently.
@@ -307,16 +329,40 @@ mod tests {
         let typed = |base, kind, id| Locator::Typed { base, kind, id };
         assert_eq!(Locator::of("Goal/1"), typed(None, "Goal", "1"));
         assert_eq!(Locator::of("Goal/1/_history/3"), typed(None, "Goal", "1"));
-        assert_eq!(Locator::of("https://a.example/fhir/Goal/1/_history/2"), typed(Some("https://a.example/fhir"), "Goal", "1"));
+        assert_eq!(
+            Locator::of("https://a.example/fhir/Goal/1/_history/2"),
+            typed(Some("https://a.example/fhir"), "Goal", "1")
+        );
         assert_eq!(Locator::of("#g"), Locator::Contained("g"));
         assert_eq!(Locator::of("urn:UUID:ABCDEF"), Locator::Urn("urn:uuid:abcdef".into()));
         assert_eq!(Locator::of("urn:oid:1.2.A"), Locator::Urn("urn:oid:1.2.A".into()));
-        let conditional = |system: Option<&str>, value: &str| Locator::Conditional { kind: "Patient", system: system.map(Into::into), value: value.into() };
+        let conditional = |system: Option<&str>, value: &str| Locator::Conditional {
+            kind: "Patient",
+            system: system.map(Into::into),
+            value: value.into(),
+        };
         assert_eq!(Locator::of("Patient?identifier=http://a.example|7"), conditional(Some("http://a.example"), "7"));
-        assert_eq!(Locator::of("Patient?identifier=http%3A%2F%2Fa.example%7C7"), conditional(Some("http://a.example"), "7"));
+        assert_eq!(
+            Locator::of("Patient?identifier=http%3A%2F%2Fa.example%7C7"),
+            conditional(Some("http://a.example"), "7")
+        );
         assert_eq!(Locator::of("Patient?identifier=7"), conditional(None, "7"));
         assert_eq!(Locator::of("Patient?identifier=|7"), conditional(Some(""), "7"));
-        for opaque in ["", "Goal", "Goal/", "/1", "goal/1", "x/Goal/1", "Patient?name=x", "Patient?identifier=a|", "Patient?identifier=%zz", "Patient?identifier=a%7", "Patient?identifier=a|1&name=x", "Patient?identifier=%+1", "ürn:é"] {
+        for opaque in [
+            "",
+            "Goal",
+            "Goal/",
+            "/1",
+            "goal/1",
+            "x/Goal/1",
+            "Patient?name=x",
+            "Patient?identifier=a|",
+            "Patient?identifier=%zz",
+            "Patient?identifier=a%7",
+            "Patient?identifier=a|1&name=x",
+            "Patient?identifier=%+1",
+            "ürn:é",
+        ] {
             assert_eq!(Locator::of(opaque), Locator::Opaque(opaque), "{opaque}");
         }
     }

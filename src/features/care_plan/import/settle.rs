@@ -99,11 +99,18 @@ fn newest(group: &[usize], sources: &[Source<'_>]) -> usize {
         let version: Option<u64> = text("versionId").and_then(|version| version.parse().ok());
         (updated, version)
     };
-    group.iter().copied().reduce(|best, other| if age(other) > age(best) { other } else { best }).expect("a group holds at least one")
+    group
+        .iter()
+        .copied()
+        .reduce(|best, other| if age(other) > age(best) { other } else { best })
+        .expect("a group holds at least one")
 }
 
 fn alike(a: &Source<'_>, b: &Source<'_>) -> bool {
-    a.belongs != Belongs::Themself || a.value == b.value || (a.base.is_some() && a.base == b.base) || patient::same_person(&a.value, &b.value)
+    a.belongs != Belongs::Themself
+        || a.value == b.value
+        || (a.base.is_some() && a.base == b.base)
+        || patient::same_person(&a.value, &b.value)
 }
 
 /// Where two servers use one `Type/id`, each key takes its server in.
@@ -127,7 +134,9 @@ fn certain_patients(settled: &mut Settled<'_>, lookup: &Lookup<'_>, report: &mut
     let mut taken: BTreeSet<ResourceKey> = BTreeSet::new();
     // Two rounds: who is known keeps the key, whatever the order.
     let (mut later, mut refused) = (Vec::new(), BTreeSet::new());
-    for (position, source) in settled.sources.iter().enumerate().filter(|(_, source)| source.belongs == Belongs::Themself) {
+    for (position, source) in
+        settled.sources.iter().enumerate().filter(|(_, source)| source.belongs == Belongs::Themself)
+    {
         match fits_known(source, lookup) {
             Some(true) if taken.insert(source.key.clone()) => {}
             Some(_) => later.push((position, false)),

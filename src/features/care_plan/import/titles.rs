@@ -18,7 +18,12 @@ fn whole_line(words: &str) -> String {
 pub(super) fn title_and_detail(words: &str, more: Vec<String>) -> (String, Option<String>) {
     let title = one_line(words);
     let cut = title.chars().count() == TITLE_CHARS_MAX && whole_line(words).chars().count() > TITLE_CHARS_MAX;
-    let parts: Vec<String> = cut.then(|| words.trim().to_owned()).into_iter().chain(more).filter(|part| !part.trim().is_empty() && *part != title).collect();
+    let parts: Vec<String> = cut
+        .then(|| words.trim().to_owned())
+        .into_iter()
+        .chain(more)
+        .filter(|part| !part.trim().is_empty() && *part != title)
+        .collect();
     let detail: String = parts.join("\n").chars().take(DETAIL_CHARS_MAX).collect();
     (title, Some(detail).filter(|detail| !detail.is_empty()))
 }
@@ -29,7 +34,9 @@ pub(super) fn words<'a>(element: &Element<'a>, kind: &str, report: &mut Report) 
         "Goal" => concept(element, "description", report),
         "Task" => {
             // "fulfill" says what to do with the request, not what the work is.
-            let code = Concept::member(element, "code", report).filter(|code| !code.codes.iter().any(|coding| coding.system == Some("http://hl7.org/fhir/CodeSystem/task-code")));
+            let code = Concept::member(element, "code", report).filter(|code| {
+                !code.codes.iter().any(|coding| coding.system == Some("http://hl7.org/fhir/CodeSystem/task-code"))
+            });
             code.and_then(|code| code.words()).or_else(|| element.text_of("description", report))
         }
         "Appointment" => element.text_of("description", report).or_else(|| {
@@ -41,8 +48,11 @@ pub(super) fn words<'a>(element: &Element<'a>, kind: &str, report: &mut Report) 
             let said = payload.iter().find_map(|part| part.text_of("contentString", report));
             said.or_else(|| first(element.objects_of("category", report).iter(), report))
         }
-        "DeviceRequest" => concept(element, "codeCodeableConcept", report).or_else(|| display(element, "codeReference", report)),
-        "MedicationRequest" => concept(element, "medicationCodeableConcept", report).or_else(|| display(element, "medicationReference", report)),
+        "DeviceRequest" => {
+            concept(element, "codeCodeableConcept", report).or_else(|| display(element, "codeReference", report))
+        }
+        "MedicationRequest" => concept(element, "medicationCodeableConcept", report)
+            .or_else(|| display(element, "medicationReference", report)),
         "NutritionOrder" => nutrition(element, report),
         "VisionPrescription" => {
             let lenses = element.objects_of("lensSpecification", report);
@@ -70,7 +80,11 @@ fn nutrition<'a>(element: &Element<'a>, report: &mut Report) -> Option<&'a str> 
     let formula = element.object_of("enteralFormula", report);
     first(diets.iter(), report)
         .or_else(|| diet.and_then(|diet| diet.text_of("instruction", report)))
-        .or_else(|| supplements.iter().find_map(|one| concept(one, "type", report).or_else(|| one.text_of("productName", report))))
+        .or_else(|| {
+            supplements
+                .iter()
+                .find_map(|one| concept(one, "type", report).or_else(|| one.text_of("productName", report)))
+        })
         .or_else(|| formula.and_then(|formula| concept(&formula, "baseFormulaType", report)))
 }
 
@@ -109,7 +123,9 @@ pub(super) fn more(element: &Element<'_>, kind: &str, report: &mut Report) -> Ve
 fn goal_target(target: &Element<'_>, report: &mut Report) -> Option<String> {
     let measure = concept(target, "measure", report).map(str::to_owned);
     let range = target.object_of("detailRange", report).map(|range| {
-        let end = |name: &str, report: &mut Report| range.object_of(name, report).and_then(|end| quantity(&end, report)).unwrap_or_default();
+        let end = |name: &str, report: &mut Report| {
+            range.object_of(name, report).and_then(|end| quantity(&end, report)).unwrap_or_default()
+        };
         format!("{} to {}", end("low", report), end("high", report))
     });
     let value = target
@@ -128,7 +144,11 @@ fn goal_target(target: &Element<'_>, report: &mut Report) -> Option<String> {
 
 fn quantity(element: &Element<'_>, report: &mut Report) -> Option<String> {
     let value = element.value.get("value").filter(|value| value.is_number())?;
-    let parts = [element.text_of("comparator", report).map(str::to_owned), Some(value.to_string()), element.text_of("unit", report).map(str::to_owned)];
+    let parts = [
+        element.text_of("comparator", report).map(str::to_owned),
+        Some(value.to_string()),
+        element.text_of("unit", report).map(str::to_owned),
+    ];
     Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 

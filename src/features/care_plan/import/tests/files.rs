@@ -16,7 +16,15 @@ struct Expected {
 }
 
 const TABLE: &[Expected] = &[
-    Expected { under: "ckd-betsy", patients: 1, items: [12, 5, 9, 0], closed: 0, kept: 48, without_patient: 7, not_understood: &[] },
+    Expected {
+        under: "ckd-betsy",
+        patients: 1,
+        items: [12, 5, 9, 0],
+        closed: 0,
+        kept: 48,
+        without_patient: 7,
+        not_understood: &[],
+    },
     Expected {
         under: "eltss-careplan.json",
         patients: 1,
@@ -26,8 +34,24 @@ const TABLE: &[Expected] = &[
         without_patient: 5,
         not_understood: &[("eltss-careplan.json", "Bundle.entry[5].resource.subject")],
     },
-    Expected { under: "synthea-2019-milan.json", patients: 1, items: [5, 5, 13, 0], closed: 2, kept: 207, without_patient: 2, not_understood: &[] },
-    Expected { under: "synthea-mcc-kendall.json", patients: 1, items: [16, 0, 0, 0], closed: 8, kept: 105, without_patient: 0, not_understood: &[] },
+    Expected {
+        under: "synthea-2019-milan.json",
+        patients: 1,
+        items: [5, 5, 13, 0],
+        closed: 2,
+        kept: 207,
+        without_patient: 2,
+        not_understood: &[],
+    },
+    Expected {
+        under: "synthea-mcc-kendall.json",
+        patients: 1,
+        items: [16, 0, 0, 0],
+        closed: 8,
+        kept: 105,
+        without_patient: 0,
+        not_understood: &[],
+    },
     Expected {
         under: "hl7-r4-examples",
         patients: 6,
@@ -57,11 +81,17 @@ fn every_sample_file_gives_what_it_is_known_to_hold() {
         let items: Vec<&ItemSource> = reading.patients.iter().flat_map(|patient| &patient.items).collect();
         let count = |kind| items.iter().filter(|item| item.kind == kind).count();
         let kinds = [ItemKind::Problem, ItemKind::Goal, ItemKind::Activity, ItemKind::Barrier].map(count);
-        let listed: Vec<(&str, &str)> = reading.not_understood.iter().map(|one| (one.file.as_str(), one.path.as_str())).collect();
+        let listed: Vec<(&str, &str)> =
+            reading.not_understood.iter().map(|one| (one.file.as_str(), one.path.as_str())).collect();
         assert_eq!(reading.patients.len(), expected.patients, "{}", expected.under);
         assert_eq!(kinds, expected.items, "{}", expected.under);
         assert_eq!(items.iter().filter(|item| item.closed).count(), expected.closed, "{}", expected.under);
-        assert_eq!(reading.patients.iter().map(|patient| patient.kept.len()).sum::<usize>(), expected.kept, "{}", expected.under);
+        assert_eq!(
+            reading.patients.iter().map(|patient| patient.kept.len()).sum::<usize>(),
+            expected.kept,
+            "{}",
+            expected.under
+        );
         assert_eq!(reading.kept_without_patient.len(), expected.without_patient, "{}", expected.under);
         assert_eq!(listed, expected.not_understood, "{}", expected.under);
         assert_eq!(unaccounted(&as_files(&files), &reading), [], "{}", expected.under);
@@ -92,8 +122,18 @@ fn what_is_kept_is_kept_byte_for_byte() {
             raws.extend(patient.items.iter().map(|item| item.raw.reveal().as_str()));
             raws.extend(patient.kept.iter().map(|kept| kept.json.reveal().as_str()));
         }
-        raws.extend(reading.not_understood.iter().filter_map(|listed| listed.verbatim.as_ref()).map(|raw| raw.reveal().as_str()));
-        assert!(raws.iter().all(|raw| raw.len() > 2 && texts.iter().any(|text| text.contains(raw))), "{}", expected.under);
+        raws.extend(
+            reading
+                .not_understood
+                .iter()
+                .filter_map(|listed| listed.verbatim.as_ref())
+                .map(|raw| raw.reveal().as_str()),
+        );
+        assert!(
+            raws.iter().all(|raw| raw.len() > 2 && texts.iter().any(|text| text.contains(raw))),
+            "{}",
+            expected.under
+        );
     }
 }
 
@@ -106,7 +146,9 @@ fn a_second_reading_gives_the_same() {
         remember(&mut known, &first);
         let second = read(&as_files(&files), &known);
         assert!(first.patients == second.patients, "{}", expected.under);
-        assert!(first.not_understood == second.not_understood && first.kept_without_patient == second.kept_without_patient);
+        assert!(
+            first.not_understood == second.not_understood && first.kept_without_patient == second.kept_without_patient
+        );
     }
 }
 
@@ -128,7 +170,12 @@ fn betsys_files_one_call_each_give_what_one_call_gives() {
     assert_eq!(items.len(), whole.patients[0].items.len());
     for item in &whole.patients[0].items {
         let other = &items[&item.key];
-        assert!(other.title == item.title && other.kind == item.kind && other.raw == item.raw && other.closed == item.closed);
+        assert!(
+            other.title == item.title
+                && other.kind == item.kind
+                && other.raw == item.raw
+                && other.closed == item.closed
+        );
         assert!(other.addresses == item.addresses, "{}", item.key.as_str());
     }
 }
@@ -146,7 +193,10 @@ fn betsy_is_read_as_a_person_would() {
     assert_eq!(diabetes.plans.len(), 2, "one item, though two plans name it");
     let goal = item("Goal/cc-goal-betsy-a1c");
     assert_eq!(goal.title.reveal(), "Stabilize Hemoglobin A1c");
-    assert_eq!(goal.detail.as_ref().map(|detail| detail.reveal().as_str()), Some("Hemoglobin A1c total in Blood < 7 %"));
+    assert_eq!(
+        goal.detail.as_ref().map(|detail| detail.reveal().as_str()),
+        Some("Hemoglobin A1c total in Blood < 7 %")
+    );
     assert!(goal.addresses == [diabetes.key.clone()] && goal.notes.len() == 1);
     let diet = item("ServiceRequest/cc-service-betsy-edu-diet");
     assert_eq!((diet.title.reveal().as_str(), diet.addresses.len()), ("Diet counseling", 2));

@@ -12,7 +12,8 @@ pub(super) fn read_texts(files: &[(&str, &str)]) -> Reading {
 }
 
 pub(super) fn read_known(files: &[(&str, &str)], known: &Known) -> Reading {
-    let files: Vec<SourceFile<'_>> = files.iter().map(|(name, text)| SourceFile { name, bytes: text.as_bytes() }).collect();
+    let files: Vec<SourceFile<'_>> =
+        files.iter().map(|(name, text)| SourceFile { name, bytes: text.as_bytes() }).collect();
     read(&files, known)
 }
 
@@ -26,7 +27,10 @@ pub(super) fn sample(under: &str) -> Vec<(String, Vec<u8>)> {
     };
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
-    paths.iter().map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap())).collect()
+    paths
+        .iter()
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(path).unwrap()))
+        .collect()
 }
 
 pub(super) fn as_files(files: &[(String, Vec<u8>)]) -> Vec<SourceFile<'_>> {
@@ -51,7 +55,8 @@ pub(super) fn places(files: &[SourceFile<'_>]) -> Vec<Place> {
 
 /// The law of nothing lost: each resource is exactly one of patient, item, kept, repeat, or listed with all its bytes.
 pub(super) fn unaccounted(files: &[SourceFile<'_>], reading: &Reading) -> Vec<Place> {
-    let entry = |place: &Place| Place { file: place.file.clone(), path: place.path.trim_end_matches(".resource").into() };
+    let entry =
+        |place: &Place| Place { file: place.file.clone(), path: place.path.trim_end_matches(".resource").into() };
     let whole = |item: &&ItemSource| !item.key.as_str().contains('#') || item.key.as_str().contains("#content-");
     let mut found: std::collections::BTreeMap<Place, usize> = std::collections::BTreeMap::new();
     let mut put = |place: Place| *found.entry(place).or_default() += 1;
@@ -81,19 +86,40 @@ pub(super) fn unaccounted(files: &[SourceFile<'_>], reading: &Reading) -> Vec<Pl
 /// Everything of a reading as a caller would remember it.
 pub(super) fn remember(known: &mut Known, reading: &Reading) {
     for patient in &reading.patients {
-        let owned = |kind: &str, item, json| KnownResource { kind: kind.into(), patient: Some(patient.key.clone()), server: None, item, json: Some(json) };
+        let owned = |kind: &str, item, json| KnownResource {
+            kind: kind.into(),
+            patient: Some(patient.key.clone()),
+            server: None,
+            item,
+            json: Some(json),
+        };
         if let Some(raw) = &patient.raw {
-            known.add(patient.key.clone(), KnownResource { server: patient.server.clone(), ..owned("Patient", false, raw.clone()) });
+            known.add(
+                patient.key.clone(),
+                KnownResource { server: patient.server.clone(), ..owned("Patient", false, raw.clone()) },
+            );
         }
         for kept in &patient.kept {
             known.add(kept.key.clone(), owned(kept.kind, false, kept.json.clone()));
         }
         for item in &patient.items {
             let value: serde_json::Value = serde_json::from_str(item.raw.reveal()).unwrap();
-            known.add(item.key.clone(), owned(value["resourceType"].as_str().unwrap_or_default(), true, item.raw.clone()));
+            known.add(
+                item.key.clone(),
+                owned(value["resourceType"].as_str().unwrap_or_default(), true, item.raw.clone()),
+            );
         }
     }
     for kept in &reading.kept_without_patient {
-        known.add(kept.key.clone(), KnownResource { kind: kept.kind.into(), patient: None, server: None, item: false, json: Some(kept.json.clone()) });
+        known.add(
+            kept.key.clone(),
+            KnownResource {
+                kind: kept.kind.into(),
+                patient: None,
+                server: None,
+                item: false,
+                json: Some(kept.json.clone()),
+            },
+        );
     }
 }
