@@ -181,6 +181,7 @@ macro_rules! appends {
         /// # Errors
         /// When the database refuses a row or fails; the transaction is then over.
         pub async fn $name(tx: &mut Tx, rows: &[$row]) -> sqlx::Result<()> {
+            rows.chunks(256).for_each(|_| super::count_statement());
             match tx {
                 Tx::Sqlite(tx) => sqlite::append::$name(tx.connection(), rows).await,
                 Tx::Postgres(tx) => postgres::append::$name(tx.connection(), rows).await,
@@ -208,6 +209,7 @@ pub async fn keys_seen(tx: &mut Tx, keys: &[KeyAsked]) -> sqlx::Result<Vec<SeenR
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    super::count_statement();
     match tx {
         Tx::Sqlite(tx) => sqlite::append::keys_seen(tx.connection(), keys).await,
         Tx::Postgres(tx) => postgres::append::keys_seen(tx.connection(), keys).await,

@@ -27,6 +27,7 @@ pub mod sqlite;
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{Column as _, Executor, PgConnection, SqlStr, SqliteConnection, TypeInfo as _};
 use uuid::Uuid;
@@ -121,6 +122,19 @@ macro_rules! statements {
 
 pub use crate::{on_db, statements};
 
+/// Statements sent since the process began, over every transaction.
+static STATEMENTS_SENT: AtomicU64 = AtomicU64::new(0);
+
+fn count_statement() {
+    STATEMENTS_SENT.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Statements sent since the process began: what `bench append` divides by the entries it wrote.
+#[must_use]
+pub fn statements_sent() -> u64 {
+    STATEMENTS_SENT.load(Ordering::Relaxed)
+}
+
 impl Db {
     /// Opens a database and brings its schema up to what this binary knows.
     ///
@@ -152,6 +166,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     pub async fn write(&self) -> sqlx::Result<Tx> {
+        count_statement();
         match self {
             Self::Sqlite(db) => db.write().await.map(Tx::Sqlite),
             Self::Postgres(db) => db.write().await.map(Tx::Postgres),
@@ -229,6 +244,7 @@ impl Db {
 impl Tx {
     /// The concrete connection; use it through [`on_db!`].
     pub fn backend(&mut self) -> Backend<'_> {
+        count_statement();
         match self {
             Self::Sqlite(tx) => Backend::Sqlite(tx.connection()),
             Self::Postgres(tx) => Backend::Postgres(tx.connection()),
@@ -240,6 +256,7 @@ impl Tx {
     /// # Errors
     /// The outcome is then unknown: it may be present after a crash. See [`is_storage_failure`] and [`Db::reopen`].
     pub async fn commit(self) -> sqlx::Result<()> {
+        count_statement();
         match self {
             Self::Sqlite(tx) => tx.commit().await,
             Self::Postgres(tx) => tx.commit().await,

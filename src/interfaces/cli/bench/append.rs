@@ -1,0 +1,182 @@
+//! The write path alone: many writers on one engine, no sockets, the full write set of each entry (sealed, chained, audited, projected).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Duration, Instant};
+
+use super::found::{Found, per};
+use super::histogram::Histogram;
+use crate::kernel::base::Refusal;
+use crate::kernel::engine::{Data, Engine};
+use crate::kernel::policy::Subject;
+use crate::kernel::store;
+
+/// What the write path did.
+#[derive(Serialize, Debug)]
+pub struct Append {
+    /// Writers in a closed loop, each on a channel of its own if there are as many.
+    pub writers: usize,
+    /// Channels written to.
+    pub channels: usize,
+    /// Entries in the database when the measurement began.
+    pub entries_before: u64,
+    /// Whether each command carried a `key`.
+    pub keyed: bool,
+    /// Acknowledged entries a second.
+    pub entries_per_second: f64,
+    /// Statements sent to the database for each entry.
+    pub statements_per_entry: f64,
+    /// Median of command to reply.
+    pub p50_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// `p99_us` over `p50_us`.
+    pub p99_over_median: f64,
+    /// Commands refused; none is expected.
+    pub refused: u64,
+}
+
+impl Found for Append {
+    const COLUMNS: &[&str] = &[
+        "writers",
+        "channels",
+        "before",
+        "keyed",
+        "entries/s",
+        "statements/entry",
+        "p50 ms",
+        "p99 ms",
+        "p99/p50",
+        "refused",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.writers.to_string(),
+            self.channels.to_string(),
+            self.entries_before.to_string(),
+            self.keyed.to_string(),
+            format!("{:.0}", self.entries_per_second),
+            format!("{:.2}", self.statements_per_entry),
+            format!("{:.1}", per(self.p50_us, 1000.0)),
+            format!("{:.1}", per(self.p99_us, 1000.0)),
+            format!("{:.1}", self.p99_over_median),
+            self.refused.to_string(),
+        ]
+    }
+}
+
+/// A place to write: a channel and an open item of its patient.
+#[derive(Clone)]
+pub struct Target {
+    channel: String,
+    item: String,
+}
+
+/// Registers patients through the engine and gives their `Care team` channels.
+///
+/// # Errors
+/// The first refusal.
+pub async fn targets(engine: &Engine, nurse: &Subject, patients: usize) -> Result<Vec<Target>, Refusal> {
+    let mut found = Vec::with_capacity(patients);
+    for n in 0..patients {
+        let mut data = Data::new();
+        data.insert("name".into(), format!("Bench {n}").into());
+        let reply = engine.run(nurse.clone(), "patient.register", data).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        found.push(Target { channel: text(&reply["care_team"]), item: text(&reply["items"]["whole"]) });
+    }
+    Ok(found)
+}
+
+struct Run {
+    engine: Engine,
+    nurse: Subject,
+    stop: AtomicBool,
+    measuring: AtomicBool,
+    done: AtomicU64,
+    refused: AtomicU64,
+    took: Histogram,
+    keyed: bool,
+}
+
+impl Run {
+    async fn writer(self: Arc<Self>, target: Target) {
+        let text = "Systolic 148 at home this morning, took the first dose with breakfast; no dizziness on standing. Will ring again at six. ".repeat(2);
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut data = Data::new();
+            data.insert("channel".into(), target.channel.clone().into());
+            data.insert("item".into(), target.item.clone().into());
+            data.insert("text".into(), text.chars().take(200).collect::<String>().into());
+            if self.keyed {
+                data.insert("key".into(), self.engine.world().id().to_string().into());
+            }
+            let begun = Instant::now();
+            let answer = self.engine.run(self.nurse.clone(), "message.post", data).await;
+            if self.measuring.load(Ordering::Relaxed) {
+                match answer {
+                    Ok(_) => {
+                        self.done.fetch_add(1, Ordering::Relaxed);
+                        self.took.add(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+                    }
+                    Err(_) => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
+                }
+            }
+        }
+    }
+}
+
+/// Writers in a closed loop for some seconds, after one to warm up.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+pub async fn measure(
+    engine: &Engine,
+    nurse: &Subject,
+    targets: &[Target],
+    writers: usize,
+    seconds: u64,
+    keyed: bool,
+    before: u64,
+) -> Append {
+    let run = Arc::new(Run {
+        engine: engine.clone(),
+        nurse: nurse.clone(),
+        stop: AtomicBool::new(false),
+        measuring: AtomicBool::new(false),
+        done: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        took: Histogram::default(),
+        keyed,
+    });
+    let tasks: Vec<_> =
+        (0..writers).map(|n| tokio::spawn(run.clone().writer(targets[n % targets.len()].clone()))).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let statements = store::statements_sent();
+    let begun = Instant::now();
+    run.measuring.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    run.measuring.store(false, Ordering::Relaxed);
+    let took = begun.elapsed().as_secs_f64();
+    let statements = store::statements_sent() - statements;
+    run.stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        // A writer that panicked shows in the numbers of the others.
+        let _ = task.await;
+    }
+    let done = run.done.load(Ordering::Relaxed);
+    let (p50_us, p99_us) = (run.took.quantile_us(0.5), run.took.quantile_us(0.99));
+    Append {
+        writers,
+        channels: targets.len().min(writers),
+        entries_before: before,
+        keyed,
+        entries_per_second: per(done, took),
+        statements_per_entry: per(statements, done as f64),
+        p50_us,
+        p99_us,
+        p99_over_median: per(p99_us, p50_us as f64),
+        refused: run.refused.load(Ordering::Relaxed),
+    }
+}
