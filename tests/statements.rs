@@ -12,12 +12,18 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use carethread::features::channels;
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
 /// Every list of statements that both databases take: one line per module that has `statements!`.
-const RECORD: &[&[Statement]] =
-    &[store::append::STATEMENTS, log::sql::STATEMENTS, policy::sql::STATEMENTS, engine::sql::STATEMENTS];
+const RECORD: &[&[Statement]] = &[
+    store::append::STATEMENTS,
+    log::sql::STATEMENTS,
+    policy::sql::STATEMENTS,
+    engine::sql::STATEMENTS,
+    channels::sql::STATEMENTS,
+];
 /// Those of the key database.
 const KEYS: &[&[Statement]] = &[store::keys::STATEMENTS];
 /// Those of PostgreSQL alone.

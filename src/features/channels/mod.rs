@@ -1,1 +1,114 @@
-//! Conversations and the messages in them.
+//! Conversations and their messages: opening, narrowing and archiving channels, posting and correcting messages, pages of the past,
+//! how far everyone has read. A patient's first conversation opens with the patient.
+//! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
+//! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
+
+mod conversation;
+mod message;
+mod model;
+mod pages;
+mod posting;
+pub mod sql;
+mod words;
+
+use serde_json::Value;
+
+pub use message::{Amended, Posted, Priority, Relinked, Retracted};
+pub use pages::{in_view, list};
+pub use words::{Class, Form, Sbar, Words};
+
+use crate::kernel::base::{Fault, Stop};
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::log::Fact;
+
+/// The record kinds `channel.*` and `message.*`.
+pub struct Channels;
+
+const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
+
+const OPS: &[Op] = &[
+    Op::write("channel.open", "channel"),
+    Op::write("channel.change", "channel"),
+    Op::write("channel.archive", "channel"),
+    Op::read("channel.list", "channel"),
+    Op::read("history", "message"),
+    Op::write("read", "message"),
+    Op::write("message.post", "message"),
+    Op::write("message.amend", "message"),
+    Op::write("message.retract", "message"),
+    Op::write("message.relink", "message"),
+];
+
+impl Feature for Channels {
+    fn face(&self) -> Face {
+        Face {
+            name: "channels",
+            ops: OPS,
+            events: &[
+                conversation::OPENED,
+                conversation::CHANGED,
+                conversation::ARCHIVED,
+                posting::POSTED,
+                posting::AMENDED,
+                posting::RETRACTED,
+                posting::RELINKED,
+            ],
+            reacts_to: &[conversation::REGISTERED],
+            clear: &[sql::CLEAR_VIEW],
+        }
+    }
+
+    fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
+        Box::pin(async move {
+            match op {
+                "message.post" => posting::post(cx, data).await,
+                "message.amend" => posting::amend(cx, data).await,
+                "message.retract" => posting::retract(cx, data).await,
+                "message.relink" => posting::relink(cx, data).await,
+                "channel.open" => conversation::open(cx, data).await,
+                "channel.change" => conversation::change(cx, data).await,
+                "channel.archive" => conversation::archive(cx, data).await,
+                "read" => conversation::read(cx, data).await,
+                _ => Err(UNKNOWN.into()),
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
+        Box::pin(async move {
+            match op {
+                "history" => pages::history(cx, data).await,
+                "channel.list" => pages::answer_list(cx, data).await,
+                _ => Err(UNKNOWN.into()),
+            }
+        })
+    }
+
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            match &*fact.event {
+                posting::POSTED => posting::project_posted(ledger, fact),
+                posting::AMENDED => Ok(()),
+                posting::RETRACTED => posting::project_retracted(ledger, fact).await,
+                posting::RELINKED => posting::project_relinked(ledger, fact).await,
+                conversation::OPENED => conversation::project_opened(ledger, fact).await,
+                conversation::CHANGED => conversation::project_changed(ledger, fact).await,
+                conversation::ARCHIVED => conversation::project_archived(ledger, fact).await,
+                _ => Err(UNKNOWN),
+            }
+        })
+    }
+
+    fn reply(&self, fact: &Fact) -> Data {
+        let mut more = Data::new();
+        // What is changed is the channel itself; a message's correction has an id of its own.
+        if [conversation::CHANGED, conversation::ARCHIVED].contains(&&*fact.event) {
+            more.insert("id".into(), fact.channel.to_string().into());
+        }
+        more
+    }
+
+    fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
+        Box::pin(conversation::open_first(cx, fact))
+    }
+}

@@ -1,7 +1,10 @@
 //! Statements of the engine: channel `me`, and the clearing of projections for a rebuild.
 
-use crate::kernel::base::{Micros, UserId};
+use serde_json::value::RawValue;
+
+use crate::kernel::base::{Fault, Micros, UserId};
 use crate::kernel::store::{Tx, on_db, statements};
+use crate::kernel::wire::{self, Frame};
 
 statements! {
     ME_HEAD = "SELECT MAX(seq) AS newest FROM me_event WHERE person = $1";
@@ -21,6 +24,18 @@ pub struct MeRow {
     pub event: String,
     /// JSON, ids only.
     pub body: String,
+}
+
+impl MeRow {
+    /// The event frame: the same as sent live.
+    ///
+    /// # Errors
+    /// The row is not what was written: an integrity fault.
+    pub fn frame(&self) -> Result<Frame, Fault> {
+        let body: &RawValue =
+            serde_json::from_str(&self.body).map_err(|_| Fault::Integrity("a fact of channel `me` is not JSON"))?;
+        Ok(wire::event_bytes(&self.event, Some("me"), Some(self.seq), self.at, None, body))
+    }
 }
 
 /// Newest `seq` of a person's channel `me`, 0 if empty.

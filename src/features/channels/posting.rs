@@ -1,0 +1,187 @@
+//! Posting messages and correcting them. Hot path: `message.post` runs no statement of its own.
+//! Invariant: a message in a part of the channel the caller may not read is missing for them.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+use super::message::{Post, Relinked, Retracted, Standing};
+use super::pages::in_view;
+use super::words::{Form, Words};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::crypto::chain::kind;
+use crate::kernel::engine::fields::Fields;
+use crate::kernel::engine::{Data, Ledger, Reply, Write};
+use crate::kernel::log::{Fact, Thing, ThingKind};
+use crate::kernel::policy::{Permit, Right};
+
+/// A message stands.
+pub const POSTED: &str = "message.posted";
+/// It has new words.
+pub const AMENDED: &str = "message.amended";
+/// It is taken back.
+pub const RETRACTED: &str = "message.retracted";
+/// It is linked to another item.
+pub const RELINKED: &str = "message.relinked";
+
+/// What an id names, if the caller may read the entry that made it.
+async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
+    let Some(thing) = cx.ledger().thing(id).await?.filter(|thing| kinds.contains(&thing.kind)) else {
+        return Ok(None);
+    };
+    let Some(access) = cx.ledger().access(thing.patient).await? else { return Ok(None) };
+    Ok(in_view(&access, cx.subject(), thing.channel, thing.seq, cx.now()).then_some(thing))
+}
+
+/// `message.post`
+pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+    let chars_max = cx.ledger().shared().config.limits.text_chars;
+    let post = Post::parse(data, chars_max)?;
+    let channel = post.channel;
+    let permit = cx.permit_channel(Right::Post, channel).await?;
+    if let Some(reply) = cx.repeated(channel).await? {
+        return Ok(reply);
+    }
+    let item = match post.reply_to {
+        None => post.item,
+        Some(id) => {
+            let to = readable(cx, id, &[ThingKind::Message, ThingKind::Note]).await?;
+            let to = to.filter(|to| to.channel == channel).ok_or_else(|| Refusal::not_found().field("reply_to"))?;
+            post.item.or(to.item)
+        }
+    };
+    let item = cx.link(&permit, item).await?.item();
+    let id = ThingId(cx.new_id());
+    let posted = match post.mentions.is_empty() {
+        true => post.decide(id, item, |_| false)?,
+        false => {
+            let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
+            let now = cx.now();
+            let reads = |user| {
+                let listed = access.channels.get(&channel).is_some_and(|held| held.readable_by(user).is_some());
+                listed && access.member(user, now).is_some()
+            };
+            post.decide(id, item, reads)?
+        }
+    };
+    let fact = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
+    mention(cx, &fact, &posted.mentions).await?;
+    Ok(Reply::Recorded)
+}
+
+async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<(), Stop> {
+    if users.is_empty() {
+        return Ok(());
+    }
+    let mut fact = Data::new();
+    fact.insert("channel".into(), posted.channel.to_string().into());
+    fact.insert("seq".into(), posted.seq.into());
+    fact.insert("message".into(), posted.id.to_string().into());
+    for user in users.iter().filter(|user| **user != posted.by) {
+        cx.tell(*user, "mentioned", &fact).await?;
+    }
+    Ok(())
+}
+
+/// A message a correction names, with the permit for it. `None` in the first place is the answer of a repeat.
+enum Found {
+    Repeated(Reply),
+    Message(Permit, ChannelId, Standing),
+}
+
+async fn find(cx: &mut Write<'_>, data: &Data, right: fn(UserId) -> Right) -> Result<Found, Stop> {
+    let id: ThingId = Fields(data).required_id("message")?;
+    let thing = readable(cx, id, &[ThingKind::Message]).await?.ok_or_else(Refusal::not_found)?;
+    let permit = cx.permit_channel(right(thing.author), thing.channel).await?;
+    cx.about(id);
+    if let Some(reply) = cx.repeated(thing.channel).await? {
+        return Ok(Found::Repeated(reply));
+    }
+    let item = thing.item.ok_or(Fault::Integrity("a message without a plan item"))?;
+    let form = Form::from_number(thing.state);
+    Ok(Found::Message(permit, thing.channel, Standing { message: id, form, retracted: !thing.open, item }))
+}
+
+/// `message.amend`
+pub async fn amend(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+    let chars_max = cx.ledger().shared().config.limits.text_chars;
+    let words = Words::parse(Fields(data), chars_max)?;
+    let (channel, standing) = match find(cx, data, Right::Amend).await? {
+        Found::Repeated(reply) => return Ok(reply),
+        Found::Message(_, channel, standing) => (channel, standing),
+    };
+    let id: Uuid = cx.new_id();
+    let amended = standing.amend(EntryId(id), words)?;
+    cx.record(channel, AMENDED, kind::AMENDMENT, Some(standing.item), id, &amended).await?;
+    Ok(Reply::Recorded)
+}
+
+/// `message.retract`
+pub async fn retract(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+    let (channel, standing) = match find(cx, data, Right::Retract).await? {
+        Found::Repeated(reply) => return Ok(reply),
+        Found::Message(_, channel, standing) => (channel, standing),
+    };
+    let id: Uuid = cx.new_id();
+    let retracted = standing.retract(EntryId(id), Fields(data).reason()?)?;
+    cx.record(channel, RETRACTED, kind::RETRACTION, Some(standing.item), id, &retracted).await?;
+    Ok(Reply::Recorded)
+}
+
+/// `message.relink`: the entry carries the item the message is linked to from now on.
+pub async fn relink(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+    let item: Option<ItemId> = Fields(data).id("item")?;
+    let (permit, channel, standing) = match find(cx, data, Right::Relink).await? {
+        Found::Repeated(reply) => return Ok(reply),
+        Found::Message(permit, channel, standing) => (permit, channel, standing),
+    };
+    let item = cx.link_even_closed(&permit, item).await?.item();
+    let id: Uuid = cx.new_id();
+    let relinked = standing.relink(EntryId(id), item)?;
+    cx.record(channel, RELINKED, kind::RELINK, Some(item), id, &relinked).await?;
+    Ok(Reply::Recorded)
+}
+
+/// As much of [`super::message::Posted`] as a name needs: the words are passed over unread.
+#[derive(Deserialize)]
+struct FormOnly {
+    sbar: Option<IgnoredAny>,
+}
+
+/// A message has a name.
+pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+    // The form is all that is kept beside the entry: an amendment is checked against it without opening the message.
+    let form = if fact.read::<FormOnly>()?.sbar.is_some() { Form::Sbar } else { Form::Text };
+    ledger.name_thing(Thing {
+        id: fact.id.into(),
+        kind: ThingKind::Message,
+        patient: fact.patient,
+        channel: fact.channel,
+        item: fact.item,
+        author: fact.by,
+        seq: fact.seq,
+        open: true,
+        shared: false,
+        state: form.number(),
+        entry: fact.id,
+    });
+    Ok(())
+}
+
+async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
+    ledger.thing(id).await?.ok_or(Fault::Integrity("a correction of a message that is not there"))
+}
+
+/// The message is taken back.
+pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+    let Retracted { message, .. } = fact.read()?;
+    let thing = named(ledger, message).await?;
+    ledger.change_thing(Thing { open: false, ..thing }).await
+}
+
+/// The message is linked to another item.
+pub async fn project_relinked(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+    let Relinked { message, item, .. } = fact.read()?;
+    let thing = named(ledger, message).await?;
+    ledger.change_thing(Thing { item: Some(item), ..thing }).await
+}

@@ -1,0 +1,89 @@
+//! Statements of channels: sealed names, and how far each person has read.
+
+use uuid::Uuid;
+
+use crate::kernel::base::{ChannelId, PatientId, UserId};
+use crate::kernel::store::{Tx, on_db, statements};
+
+statements! {
+    VIEW_ADD = "INSERT INTO channel_view (id, patient, revision, sealed) VALUES ($1, $2, $3, $4)";
+    VIEW_SET = "UPDATE channel_view SET revision = $2, sealed = $3 WHERE id = $1";
+    VIEW_GET = "SELECT id, revision, sealed FROM channel_view WHERE id = $1";
+    VIEWS_OF = "SELECT id, revision, sealed FROM channel_view WHERE patient = $1";
+    CLEAR_VIEW = "DELETE FROM channel_view";
+    POSITION_GET = "SELECT seq FROM read_position WHERE person = $1 AND channel = $2";
+    POSITIONS_OF = "SELECT channel, seq FROM read_position WHERE person = $1";
+    POSITION_SET = "INSERT INTO read_position (person, channel, seq) VALUES ($1, $2, $3)
+        ON CONFLICT (person, channel) DO UPDATE SET seq = excluded.seq";
+}
+
+/// Name and purpose of a channel, sealed.
+#[derive(sqlx::FromRow)]
+pub struct ViewRow {
+    /// The channel.
+    pub id: Uuid,
+    /// The revision it is sealed under: `seq` of the entry it comes from.
+    pub revision: i64,
+    /// Sealed JSON.
+    pub sealed: Vec<u8>,
+}
+
+/// A new channel's name.
+///
+/// # Errors
+/// The database's.
+pub async fn add_view(tx: &mut Tx, patient: PatientId, row: &ViewRow) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(VIEW_ADD).bind(row.id).bind(patient).bind(row.revision).bind(&row.sealed).execute(c).await.map(drop)
+    })
+}
+
+/// A changed channel's name.
+///
+/// # Errors
+/// The database's.
+pub async fn set_view(tx: &mut Tx, row: &ViewRow) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(VIEW_SET).bind(row.id).bind(row.revision).bind(&row.sealed).execute(c).await.map(drop))
+}
+
+/// A channel's name.
+///
+/// # Errors
+/// The database's.
+pub async fn view(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<Option<ViewRow>> {
+    on_db!(tx, |c| sqlx::query_as(VIEW_GET).bind(channel).fetch_optional(c).await)
+}
+
+/// The names of a patient's channels.
+///
+/// # Errors
+/// The database's.
+pub async fn views_of(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<ViewRow>> {
+    on_db!(tx, |c| sqlx::query_as(VIEWS_OF).bind(patient).fetch_all(c).await)
+}
+
+/// How far a person has read a channel, 0 if never.
+///
+/// # Errors
+/// The database's.
+pub async fn position(tx: &mut Tx, person: UserId, channel: ChannelId) -> sqlx::Result<i64> {
+    let row: Option<(i64,)> =
+        on_db!(tx, |c| sqlx::query_as(POSITION_GET).bind(person).bind(channel).fetch_optional(c).await)?;
+    Ok(row.map_or(0, |(seq,)| seq))
+}
+
+/// How far a person has read, channel by channel.
+///
+/// # Errors
+/// The database's.
+pub async fn positions(tx: &mut Tx, person: UserId) -> sqlx::Result<Vec<(ChannelId, i64)>> {
+    on_db!(tx, |c| sqlx::query_as(POSITIONS_OF).bind(person).fetch_all(c).await)
+}
+
+/// Remembers how far a person has read a channel.
+///
+/// # Errors
+/// The database's.
+pub async fn set_position(tx: &mut Tx, person: UserId, channel: ChannelId, seq: i64) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(POSITION_SET).bind(person).bind(channel).bind(seq).execute(c).await.map(drop))
+}
