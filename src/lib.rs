@@ -7,3 +7,4 @@ pub mod interfaces;
 pub mod kernel;
 #[cfg(test)]
 pub mod testing;
+pub mod server;

@@ -19,6 +19,7 @@ use carethread::kernel::{engine, log, policy};
 /// Every list of statements that both databases take: one line per module that has `statements!`.
 const RECORD: &[&[Statement]] = &[
     store::append::STATEMENTS,
+    store::setting::STATEMENTS,
     log::sql::STATEMENTS,
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,

@@ -1,9 +1,20 @@
-//! HTTP: the listener and the WebSocket upgrade under the routes. Does not know what a frame means.
+//! HTTP: the listener, the routes, and the WebSocket upgrade under them. Parses strings once and hands typed commands down.
 
 pub mod accept;
 pub mod addresses;
+pub mod guard;
+pub mod health;
+pub mod origin;
 mod pace;
+pub mod page;
+pub mod problem;
+pub mod rate;
+pub mod routes;
+pub mod site;
 #[cfg(test)]
 mod tests;
 pub mod upgrade;
 pub mod websocket;
+
+pub use routes::{routes, sealed_routes};
+pub use site::{Parts, Site};

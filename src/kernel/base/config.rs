@@ -135,6 +135,37 @@ impl Config {
         Ok(config)
     }
 
+    /// Lays variables of the environment over it: `CARETHREAD_SECTION_NAME`, such as `CARETHREAD_LIMITS_IDLE_MINUTES`. The value is
+    /// TOML, or a text that needs no quotes. Variables of no section are passed over: they belong to the command line.
+    ///
+    /// # Errors
+    /// A sentence that names the variable.
+    pub fn with_environment(self, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
+        let mut table = toml::Table::try_from(&self).map_err(|error| error.to_string())?;
+        let sections: Vec<String> = table.keys().cloned().collect();
+        let mut config = self;
+        for (variable, text) in variables {
+            let Some(rest) = variable.strip_prefix("CARETHREAD_").map(str::to_ascii_lowercase) else { continue };
+            let found =
+                sections.iter().find_map(|section| Some((section, rest.strip_prefix(section)?.strip_prefix('_')?)));
+            let Some((section, name)) = found else { continue };
+            let value = format!("value = {text}")
+                .parse::<toml::Table>()
+                .ok()
+                .and_then(|mut parsed| parsed.remove("value"))
+                .unwrap_or(toml::Value::String(text));
+            if let Some(toml::Value::Table(section)) = table.get_mut(section) {
+                section.insert(name.to_owned(), value);
+            }
+            config = table
+                .clone()
+                .try_into()
+                .map_err(|error: toml::de::Error| format!("{variable}: {}", error.message()))?;
+            config.check().map_err(|reason| format!("{variable}: {reason}"))?;
+        }
+        Ok(config)
+    }
+
     fn check(&self) -> Result<(), String> {
         let limits = &self.limits;
         if !(2..=30).contains(&limits.idle_minutes) {
@@ -154,5 +185,49 @@ impl Config {
             return Err("[tls] certificate and key are set together.".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect::<Vec<_>>().into_iter()
+    }
+
+    #[test]
+    fn the_environment_lies_over_the_file() {
+        let file = Config::parse("[limits]\nidle_minutes = 20\nframe_bytes = 9000").unwrap();
+        let pairs = [
+            ("CARETHREAD_LIMITS_IDLE_MINUTES", "5"),
+            ("CARETHREAD_SIGN_IN_SECOND_FACTOR", "required"),
+            ("CARETHREAD_HTTP_ORIGINS", "[\"https://a.example\"]"),
+            ("CARETHREAD_DATA", "x"),
+            ("PATH", "x"),
+        ];
+        let config = file.with_environment(variables(&pairs)).unwrap();
+        assert_eq!((config.limits.idle_minutes, config.limits.frame_bytes), (5, 9000));
+        assert_eq!(config.sign_in.second_factor, SecondFactor::Required);
+        assert_eq!(config.http.origins, ["https://a.example"]);
+    }
+
+    #[test]
+    fn a_wrong_variable_is_named() {
+        for pair in [
+            ("CARETHREAD_LIMITS_IDLE_MINUTE", "5"),
+            ("CARETHREAD_LIMITS_IDLE_MINUTES", "soon"),
+            ("CARETHREAD_LIMITS_IDLE_MINUTES", "99"),
+        ] {
+            let refused = Config::default().with_environment(variables(&[pair])).unwrap_err();
+            assert!(refused.contains(pair.0), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_file_is_told_by_line_and_column() {
+        let refused = Config::parse("[limits]\nidle_minute = 20").unwrap_err();
+        assert!(refused.contains("line 2, column 1"), "{refused}");
+        assert!(Config::parse("[limits]\nidle_minutes = 1").is_err());
     }
 }

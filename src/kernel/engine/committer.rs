@@ -49,6 +49,7 @@ fn refuse(job: Job, refusal: &Refusal) {
     match job {
         Job::Command(command) => drop(command.answer.send(Err(refusal.clone()))),
         Job::Audit { answer, .. } => drop(answer.send(Err(refusal.clone()))),
+        Job::Stop => {}
     }
 }
 
@@ -75,7 +76,13 @@ impl Committer {
                     }
                 }
             }
+            let received = jobs.len();
+            jobs.retain(|job| !matches!(job, Job::Stop));
+            let stop = jobs.len() < received;
             self.group(std::mem::take(&mut jobs)).await;
+            if stop {
+                break;
+            }
         }
     }
 
@@ -168,6 +175,7 @@ impl Committer {
                     }
                     outcomes.push(None);
                 }
+                Job::Stop => outcomes.push(None),
             }
         }
         self.ledger.flush().await?;
@@ -218,7 +226,7 @@ impl Committer {
                 Job::Command(command) => {
                     command.key.map(|key| KeyAsked { author: command.subject.user.0, key: key.key })
                 }
-                Job::Audit { .. } => None,
+                Job::Audit { .. } | Job::Stop => None,
             })
             .collect();
         let mut seen = SeenKeys::new();

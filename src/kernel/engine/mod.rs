@@ -224,9 +224,10 @@ pub(crate) struct CommandKey {
 pub(crate) enum Job {
     Command(Box<Command>),
     Audit { drafts: Vec<Draft>, answer: oneshot::Sender<Result<(), Refusal>> },
+    Stop,
 }
 
-/// The engine: shared by cloning. Dropping every clone stops the committer after what is queued.
+/// The engine: shared by cloning. [`Engine::stop`], or dropping every clone, stops the committer after what is queued.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -369,14 +370,17 @@ impl Engine {
         })
     }
 
-    /// Stops: finishes what is queued, then closes the database.
+    /// Stops: finishes what is queued, then closes the database. What other clones send afterwards is refused as `busy`.
     pub async fn stop(self) {
         let Self { shared, jobs, committing } = self;
-        drop(jobs);
-        if let Some(handle) = committing.lock().await.take() {
-            // Other clones keep the queue open; ten seconds is what a shutdown may take.
-            let _ = tokio::time::timeout(std::time::Duration::from_secs(10), handle).await;
-        }
+        let stopping = async {
+            let _ = jobs.send(Job::Stop).await;
+            if let Some(handle) = committing.lock().await.take() {
+                let _ = handle.await;
+            }
+        };
+        // Ten seconds is what a shutdown may take.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(10), stopping).await;
         shared.db.close().await;
     }
 }

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod keys;
 pub mod migrate;
 pub mod postgres;
+pub mod setting;
 pub mod sqlite;
 
 #[cfg(test)]

@@ -1,0 +1,45 @@
+//! `init` and `serve`: the commands that make a deployment and run it.
+
+use anyhow::bail;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::{Init, Place, Serve};
+use super::print;
+use crate::server::serve::Start;
+use crate::server::{Folder, init as making, serve as serving, settings};
+
+/// Makes a data folder and says what it made.
+pub async fn init(place: &Place, _init: Init) -> anyhow::Result<()> {
+    let folder = Folder::new(&place.data);
+    let config = settings::read(&folder, place.config.as_deref())?;
+    let (made, hold) = making::init(&folder, &config).await?;
+    drop(hold);
+    if place.json {
+        return Ok(print::lines([json!(made).to_string()])?);
+    }
+    Ok(print::lines([
+        format!("data folder   {}", made.data),
+        format!("deployment    {}", made.deployment),
+        format!("key file      {}", folder.kek().display()),
+        format!("certificate   {}", made.certificate),
+        format!("  SHA-256     {}", made.certificate_sha256),
+        "Keep a copy of the key file where the backups of the folder are not: without it the record cannot be read."
+            .into(),
+    ])?)
+}
+
+/// Serves until a signal.
+pub async fn serve(place: &Place, serve: Serve) -> anyhow::Result<()> {
+    if serve.database.is_some() {
+        bail!("--database is reserved: this version keeps its record in the data folder.");
+    }
+    let folder = Folder::new(&place.data);
+    let config = settings::read(&folder, place.config.as_deref())?;
+    let start = Start { folder, listen: serve.listen, config };
+    serving::serve(start, CancellationToken::new(), |ready| {
+        // Nobody reads it: then nobody waits for it either.
+        let _ = print::lines([format!("listening on {}", ready.url)]);
+    })
+    .await
+}

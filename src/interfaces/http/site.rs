@@ -1,0 +1,105 @@
+//! What the routes share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::origin::Origins;
+use super::rate::Rates;
+use crate::kernel::engine::Engine;
+
+/// Shared by cloning.
+#[derive(Clone)]
+pub struct Site {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    origins: Origins,
+    trusted_proxies: Vec<IpAddr>,
+    rates: Rates,
+    metrics: Option<PrometheusHandle>,
+    jwks: Value,
+    draining: CancellationToken,
+}
+
+/// What a site is made of.
+pub struct Parts {
+    /// Runs commands.
+    pub engine: Engine,
+    /// `https://HOST:PORT` as printed.
+    pub printed: String,
+    /// The port that is listened on.
+    pub port: u16,
+    /// Renders `/metrics`.
+    pub metrics: Option<PrometheusHandle>,
+    /// The public keys of the deployment.
+    pub jwks: Value,
+    /// Cancelled when the server goes down.
+    pub draining: CancellationToken,
+}
+
+impl Site {
+    /// Puts the parts together with what the configuration says.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { engine, printed, port, metrics, jwks, draining } = parts;
+        let config = &engine.shared().config;
+        let origins = Origins::new(&printed, port, &config.http.origins);
+        let trusted_proxies = config.http.trusted_proxies.clone();
+        let rates = Rates::new(&config.limits);
+        Self { inner: Arc::new(Inner { engine, origins, trusted_proxies, rates, metrics, jwks, draining }) }
+    }
+
+    /// Runs commands.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The web sites that are ours.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.inner.origins
+    }
+
+    /// Whose `X-Forwarded-For` counts.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &[IpAddr] {
+        &self.inner.trusted_proxies
+    }
+
+    /// How fast each credential goes.
+    #[must_use]
+    pub fn rates(&self) -> &Rates {
+        &self.inner.rates
+    }
+
+    /// The text of `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.inner.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()
+    }
+
+    /// The public keys of the deployment, a JWK set.
+    #[must_use]
+    pub fn jwks(&self) -> &Value {
+        &self.inner.jwks
+    }
+
+    /// Whether no key is loaded.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.engine().shared().vault.keyring().is_sealed()
+    }
+
+    /// Whether the server goes down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.is_cancelled()
+    }
+}

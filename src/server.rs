@@ -1,0 +1,11 @@
+//! The assembly: config -> store -> keys -> engine -> live -> interfaces, and the reverse on shutdown.
+//! Knows every part by name and none from inside; nothing but the command line knows the assembly.
+
+pub mod folder;
+pub mod init;
+pub mod node;
+pub mod serve;
+pub mod settings;
+
+pub use folder::{Folder, Hold};
+pub use node::{Node, Opened};

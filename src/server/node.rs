@@ -1,0 +1,186 @@
+//! An opened data folder: databases, keys, engine. What a server and a command that runs alone have in common.
+//! Does not know sockets or HTTP: it is handed where news goes.
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Folder, Hold};
+use crate::features::FEATURES;
+use crate::kernel::base::config::{Config, KeySource};
+use crate::kernel::base::id::DeploymentId;
+use crate::kernel::base::{Fault, World};
+use crate::kernel::crypto::keyring::Keyring;
+use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError, KeyOwner, KeyProvider, Purpose};
+use crate::kernel::engine::{Engine, Outlet, Registry, Shared};
+use crate::kernel::log::{self, Vault, vault};
+use crate::kernel::policy::Book;
+use crate::kernel::store::{Db, Keys, Location, setting};
+
+/// What the document key is sealed as: its row and revision under the system key.
+const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
+
+/// A data folder that is open. Shared by cloning.
+#[derive(Clone)]
+pub struct Node {
+    /// Runs commands.
+    pub engine: Engine,
+    /// Where it lies.
+    pub folder: Folder,
+    checkpoints: CancellationToken,
+    _hold: Arc<Hold>,
+}
+
+/// What opening gave.
+pub enum Opened {
+    /// All is there.
+    Open(Box<Node>),
+    /// There is no key: nothing can be read. The sentence says which.
+    Sealed(String, Hold),
+}
+
+impl Node {
+    /// Opens the databases, the keys and the engine, and checks the newest entry of every channel.
+    ///
+    /// # Errors
+    /// A sentence for a person: what is wrong with folder, database, key or record.
+    pub async fn open(folder: Folder, hold: Hold, config: Config, outlet: Arc<dyn Outlet>) -> anyhow::Result<Opened> {
+        folder.demand_initialised()?;
+        let world = World::system();
+        let keys = Keys::open(&Location::File(folder.keys())).await.context("keys.db cannot be opened")?;
+        let newest = keys.list().await?.iter().map(|row| row.kek_version).max().unwrap_or(1);
+        let version = u32::try_from(newest).context("keys.db names no key-encryption key")?;
+        let provider = match provider(&folder, &config, version) {
+            Ok(provider) => provider,
+            Err(KeyFileError::Missing) => return Ok(Opened::Sealed(missing(&folder, &config), hold)),
+            Err(error) => return Err(anyhow!("{error}.").context(folder.kek().display().to_string())),
+        };
+        let db = Db::open(&Location::File(folder.record()), crate::kernel::store::Schema::Record)
+            .await
+            .context("record.db cannot be opened")?;
+        let deployment = deployment(&db).await?;
+        let keyring = Keyring::sealed();
+        unseal(&keyring, provider, deployment, &config, &keys).await?;
+        let vault = Vault::new(keyring, keys, deployment, world.clone());
+        log::verify::newest(&mut db.read().await?, &vault)
+            .await
+            .context("The record does not hold. `carethread verify --record` says where")?;
+        let (book, registry) = (Book::default(), Registry::new(FEATURES));
+        let engine = Engine::start(Shared { db: db.clone(), vault, book, registry, world, config }, outlet).await?;
+        let checkpoints = CancellationToken::new();
+        db.spawn_checkpointer(checkpoints.clone());
+        Ok(Opened::Open(Box::new(Self { engine, folder, checkpoints, _hold: Arc::new(hold) })))
+    }
+
+    /// As [`Node::open`], for commands that need the keys.
+    ///
+    /// # Errors
+    /// As [`Node::open`]; also when the key is missing.
+    pub async fn open_unsealed(folder: Folder, config: Config, outlet: Arc<dyn Outlet>) -> anyhow::Result<Self> {
+        folder.demand_initialised()?;
+        let hold = folder.hold().await?;
+        match Self::open(folder, hold, config, outlet).await? {
+            Opened::Open(node) => Ok(*node),
+            Opened::Sealed(reason, _) => bail!("{reason}"),
+        }
+    }
+
+    /// The id that is bound into every sealed value.
+    #[must_use]
+    pub fn deployment(&self) -> DeploymentId {
+        self.engine.shared().vault.deployment()
+    }
+
+    /// The key that signs documents.
+    ///
+    /// # Errors
+    /// Sealed, the database's, or it is missing.
+    pub async fn document_key(&self) -> Result<DocumentKey, Fault> {
+        let shared = self.engine.shared();
+        let sealed = setting::get(&mut shared.db.read().await?, setting::DOCUMENT_KEY)
+            .await?
+            .ok_or(Fault::Integrity("there is no document key"))?;
+        DocumentKey::from_pkcs8(&shared.vault.open_system(Purpose::Integration, DOCUMENT_KEY_ROW, 1, &sealed)?)
+    }
+
+    /// Finishes what is queued and closes the databases; the folder is free when the last clone is gone.
+    pub async fn close(self) {
+        let keys = self.engine.shared().vault.keys().clone();
+        self.engine.stop().await;
+        self.checkpoints.cancel();
+        keys.db().close().await;
+    }
+}
+
+/// Draws the document key and keeps it sealed: what `init` does once.
+///
+/// # Errors
+/// Sealed, or the database's.
+pub(super) async fn make_document_key(db: &Db, vault: &Vault) -> Result<(), Fault> {
+    let key = DocumentKey::generate()?;
+    let sealed = vault.seal_system(Purpose::Integration, DOCUMENT_KEY_ROW, 1, key.pkcs8())?;
+    let mut tx = db.write().await?;
+    setting::put(&mut tx, setting::DOCUMENT_KEY, &sealed).await?;
+    Ok(tx.commit().await?)
+}
+
+/// The key-encryption key from where the configuration says.
+///
+/// # Errors
+/// Why there is none.
+pub fn provider(folder: &Folder, config: &Config, version: u32) -> Result<Arc<dyn KeyProvider>, KeyFileError> {
+    Ok(match config.keys.provider {
+        KeySource::File => Arc::new(FileProvider::open(&folder.kek(), version)?),
+        KeySource::Environment => Arc::new(EnvProvider::open(version)?),
+    })
+}
+
+fn missing(folder: &Folder, config: &Config) -> String {
+    match config.keys.provider {
+        KeySource::File => {
+            format!("The key file {} is missing. Put it back from its copy and start again.", folder.kek().display())
+        }
+        KeySource::Environment => "The variable CARETHREAD_KEK is not set. Set it and start again.".into(),
+    }
+}
+
+async fn deployment(db: &Db) -> anyhow::Result<DeploymentId> {
+    let value = setting::get(&mut db.read().await?, setting::DEPLOYMENT).await?;
+    let bytes = value.and_then(|value| <[u8; 16]>::try_from(value).ok());
+    Ok(DeploymentId::from_bytes(
+        bytes.context(
+            "record.db holds no deployment: `carethread init` was cut short. Remove the folder and repeat it",
+        )?,
+    ))
+}
+
+/// The name on signature lines.
+pub(super) fn signer_name(config: &Config, deployment: DeploymentId) -> String {
+    config.keys.signer.clone().unwrap_or_else(|| format!("carethread-{deployment}"))
+}
+
+/// Loads the system keys and the signer into the ring.
+pub(super) async fn unseal(
+    keyring: &Keyring,
+    provider: Arc<dyn KeyProvider>,
+    deployment: DeploymentId,
+    config: &Config,
+    keys: &Keys,
+) -> anyhow::Result<()> {
+    let rows = async |owner: KeyOwner| -> anyhow::Result<Vec<_>> {
+        let rows = keys.load(Uuid::from_bytes(owner.bytes())).await?;
+        Ok(rows.into_iter().map(vault::wrapped).collect::<Result<Vec<_>, Fault>>()?)
+    };
+    let (system, signer) = (rows(KeyOwner::System).await?, rows(KeyOwner::Signer).await?);
+    let signer = signer.last().context("keys.db holds no signer")?;
+    keyring.unseal(provider, deployment, &signer_name(config, deployment), &system, signer).map_err(|fault| match fault
+    {
+        Fault::Integrity(_) => {
+            anyhow!("The key does not open this deployment's keys. Is it the key file of another one?")
+        }
+        Fault::Defect(reason) => anyhow!("[keys] signer: {reason}."),
+        other => anyhow!(other),
+    })
+}

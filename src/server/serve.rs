@@ -1,0 +1,189 @@
+//! `serve`: everything in its order, until a signal; then the reverse.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use axum::Router;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustls::ServerConfig;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{Folder, Node, Opened};
+use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
+use crate::interfaces::tls::{self, Files, Identity};
+use crate::kernel::base::World;
+use crate::kernel::base::config::Config;
+use crate::kernel::crypto::jwk;
+use crate::kernel::engine::Silent;
+
+/// How often the recorder of metrics tidies its histograms.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// What to serve.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The data folder.
+    pub folder: Folder,
+    /// `HOST:PORT`; port 0 picks a free one.
+    pub listen: String,
+    /// Settings.
+    pub config: Config,
+}
+
+/// A server that is ready.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// `https://HOST:PORT`, HOST as it was given.
+    pub url: String,
+    /// Where it really listens.
+    pub address: SocketAddr,
+    /// Why it is sealed, if it is.
+    pub sealed: Option<String>,
+}
+
+/// Serves until `stop` is cancelled or the process is told to end; `ready` is called once, when requests are answered.
+///
+/// # Errors
+/// A sentence when folder, key, record, certificate or address cannot be used.
+pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Ready) + Send) -> anyhow::Result<()> {
+    let Start { folder, listen, config } = start;
+    folder.demand_initialised()?;
+    let hold = folder.hold().await?;
+    let metrics = recorder();
+    let certificate = identity(folder.path(), &config)?;
+    let (renew, tls) = watch::channel(certificate.config()?);
+    let opened = Node::open(folder.clone(), hold, config.clone(), Arc::new(Silent)).await?;
+    let (listener, address, printed) = bind(&listen).await?;
+    let draining = stop.child_token();
+    let mut sealed = None;
+    let (node, app, _hold) = match opened {
+        Opened::Open(node) => {
+            let app = app(&node, metrics.clone(), &printed, address, draining.clone()).await?;
+            (Some(node), app, None)
+        }
+        Opened::Sealed(reason, hold) => {
+            error!(reason, "The server is sealed");
+            let app = sealed_routes();
+            sealed = Some(reason);
+            (None, app, Some(hold))
+        }
+    };
+    let signals = tokio::spawn(signals(folder.clone(), config, renew, stop.clone(), node.clone()));
+    if let Some(metrics) = metrics {
+        tokio::spawn(upkeep(metrics, stop.clone()));
+    }
+    ready(&Ready { url: printed.clone(), address, sealed });
+    info!(url = printed, "Listening");
+    let left = accept::serve(listener, tls, app, accept::Limits::default(), stop.clone()).await;
+    if left > 0 {
+        warn!(connections = left, "Connections were cut at the end of the drain");
+    }
+    signals.abort();
+    if let Some(node) = node {
+        node.close().await;
+    }
+    info!("Stopped");
+    Ok(())
+}
+
+/// The routes of a server with keys.
+async fn app(
+    node: &Node,
+    metrics: Option<PrometheusHandle>,
+    printed: &str,
+    address: SocketAddr,
+    draining: CancellationToken,
+) -> anyhow::Result<Router> {
+    let site = Site::new(Parts {
+        engine: node.engine.clone(),
+        printed: printed.to_owned(),
+        port: address.port(),
+        metrics,
+        jwks: jwks(node).await?,
+        draining,
+    });
+    Ok(routes(site))
+}
+
+/// The public keys of a deployment: documents, heads.
+///
+/// # Errors
+/// Sealed, or the database's.
+pub async fn jwks(node: &Node) -> anyhow::Result<Value> {
+    let signer = node.engine.shared().vault.keyring().signer()?;
+    Ok(jwk::set(&[node.document_key().await?.jwk(), jwk::head_key(signer.verifier())]))
+}
+
+/// The configured certificate, or the one of the folder.
+fn identity(folder: &Path, config: &Config) -> anyhow::Result<Identity> {
+    Ok(match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => Files { certificate: certificate.clone(), key: key.clone() }.load()?,
+        _ => tls::load_or_make(folder, &World::system())?.0,
+    })
+}
+
+/// Listens on the first address that `HOST:PORT` names.
+async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr, String)> {
+    let (host, _) = listen.rsplit_once(':').with_context(|| format!("{listen}: give HOST:PORT"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("Cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address, format!("https://{host}:{}", address.port())))
+}
+
+/// The process's recorder; none if there is one already (tests that serve twice).
+fn recorder() -> Option<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).ok().map(|()| handle)
+}
+
+async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+    let tidy = async {
+        loop {
+            tokio::time::sleep(METRICS_UPKEEP).await;
+            metrics.run_upkeep();
+        }
+    };
+    let _: Option<()> = stop.run_until_cancelled(tidy).await;
+}
+
+/// TERM and INT end, HUP reads the certificate again, USR2 forgets all keys.
+async fn signals(
+    folder: Folder,
+    config: Config,
+    renew: watch::Sender<Arc<ServerConfig>>,
+    stop: CancellationToken,
+    node: Option<Box<Node>>,
+) -> anyhow::Result<()> {
+    let on = |kind: SignalKind| signal(kind).map_err(|error| anyhow!("signals cannot be waited for: {error}"));
+    let (mut end, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let (mut reload, mut seal) = (on(SignalKind::hangup())?, on(SignalKind::user_defined2())?);
+    loop {
+        tokio::select! {
+            _ = end.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => match identity(folder.path(), &config).and_then(|found| Ok(found.config()?)) {
+                Ok(config) => {
+                    renew.send_replace(config);
+                    info!("The certificate was read again");
+                }
+                Err(error) => error!(%error, "The certificate was not read; the former one stays"),
+            },
+            _ = seal.recv() => if let Some(node) = &node {
+                node.engine.shared().vault.keyring().seal();
+                warn!("Sealed: all keys are forgotten. Only a new start unseals");
+            },
+        }
+    }
+    info!("Going down");
+    stop.cancel();
+    Ok(())
+}

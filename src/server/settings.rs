@@ -1,0 +1,32 @@
+//! What is in force: built-in values < file < environment. Flags are laid over by the command that has them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+
+use super::Folder;
+use crate::kernel::base::config::Config;
+
+/// The file that is read: the one named, or `config.toml` of the data folder if it is there.
+#[must_use]
+pub fn file(folder: &Folder, named: Option<&Path>) -> Option<PathBuf> {
+    named.map(Path::to_owned).or_else(|| Some(folder.config()).filter(|path| path.exists()))
+}
+
+/// Reads file and environment.
+///
+/// # Errors
+/// A sentence with file, line and column, or the name of the variable.
+pub fn read(folder: &Folder, named: Option<&Path>) -> anyhow::Result<Config> {
+    let config = match file(folder, named) {
+        None => Config::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+            Config::parse(&text).map_err(|reason| anyhow!("{}: {reason}", path.display()))?
+        }
+    };
+    // A variable that is not text cannot be one of ours.
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config.with_environment(variables).map_err(|reason| anyhow!("environment: {reason}"))
+}
