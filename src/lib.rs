@@ -5,6 +5,6 @@
 pub mod features;
 pub mod interfaces;
 pub mod kernel;
+pub mod server;
 #[cfg(test)]
 pub mod testing;
-pub mod server;
