@@ -16,7 +16,7 @@ pub mod seal;
 pub mod token;
 pub mod wrap;
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use ring::hmac;
 use zeroize::Zeroizing;
 
@@ -49,6 +49,35 @@ pub fn hash_parts(parts: &[&[u8]]) -> Hash {
         context.update(part);
     }
     context.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+}
+
+/// SHA-256 over bytes that come one after another: files too large for memory.
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Hasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all of them.
+    #[must_use]
+    pub fn finish(self) -> Hash {
+        self.0.finish().as_ref().try_into().expect("SHA-256 gives 32 bytes")
+    }
+}
+
+/// SHA-1, which FHIR R4 wants in `Attachment.hash`. No security rests on it.
+#[must_use]
+pub fn attachment_hash(bytes: &[u8]) -> [u8; 20] {
+    let digest = ring::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
+    digest.as_ref().try_into().expect("SHA-1 gives 20 bytes")
 }
 
 /// HMAC-SHA256 over the parts joined.
@@ -102,5 +131,10 @@ mod tests {
     fn parts_hash_as_their_join() {
         assert_eq!(hash_parts(&[b"ab", b"", b"c"]), hash(b"abc"));
         assert_eq!(hex(&hash(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        let mut hasher = Hasher::default();
+        hasher.update(b"a");
+        hasher.update(b"bc");
+        assert_eq!(hasher.finish(), hash(b"abc"));
+        assert_eq!(hex(&attachment_hash(b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
     }
 }
