@@ -1,1 +1,88 @@
-//! Documented notes: what was discussed outside, logged back in.
+//! Notes of discussions held outside: who talked, when, how, what came of it, and whether it was written down late.
+//! Does not know: sockets, who is told of an entry. It has no table: a note is its entry and its name.
+//! Invariant: a note's text never changes.
+
+mod model;
+
+use serde_json::Value;
+
+pub use model::{Logged, Medium, Participant};
+
+use crate::kernel::base::{Fault, Refusal, Stop, ThingId};
+use crate::kernel::crypto::chain::kind;
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::log::{Fact, Thing, ThingKind};
+use crate::kernel::policy::Right;
+
+/// A discussion is documented.
+const LOGGED: &str = "note.logged";
+/// The state of a note that is documented, and neither confirmed nor disputed.
+const DOCUMENTED: i16 = 1;
+const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
+
+/// The record kind `note.*`.
+pub struct Notes;
+
+impl Feature for Notes {
+    fn face(&self) -> Face {
+        const OPS: &[Op] = &[Op::write("note.log", "note")];
+        Face { name: "notes", ops: OPS, events: &[LOGGED], reacts_to: &[], clear: &[] }
+    }
+
+    fn write<'a>(&'a self, cx: &'a mut Write<'_>, _op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
+        Box::pin(log(cx, data))
+    }
+
+    fn read<'a>(&'a self, _cx: &'a mut Read, _op: &'static str, _data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
+        Box::pin(async { Err(UNKNOWN.into()) })
+    }
+
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            ledger.name_thing(Thing {
+                id: fact.id.into(),
+                kind: ThingKind::Note,
+                patient: fact.patient,
+                channel: fact.channel,
+                item: fact.item,
+                author: fact.by,
+                seq: fact.seq,
+                open: true,
+                shared: false,
+                state: DOCUMENTED,
+                entry: fact.id,
+            });
+            Ok(())
+        })
+    }
+
+    fn reply(&self, fact: &Fact) -> Data {
+        let mut more = Data::new();
+        if let Ok(Logged { late, .. }) = fact.read() {
+            more.insert("late".into(), late.into());
+        }
+        more
+    }
+}
+
+/// `note.log`
+async fn log(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+    let shared = cx.ledger().shared().clone();
+    let log = model::Log::parse(data, shared.config.limits.text_chars)?;
+    let channel = log.channel;
+    let permit = cx.permit_channel(Right::Document, channel).await?;
+    if let Some(reply) = cx.repeated(channel).await? {
+        return Ok(reply);
+    }
+    if log.note.is_some() {
+        // Nothing opens a marker yet, so there is none of this id.
+        return Err(Refusal::not_found().field("note").into());
+    }
+    let item = cx.link(&permit, log.item).await?.item();
+    let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
+    let (id, now) = (ThingId(cx.new_id()), cx.now());
+    let member = |user| access.member(user, now).is_some();
+    let logged = log.decide(id, item, now, shared.config.notes.late_after_minutes, member)?;
+    cx.record(channel, LOGGED, kind::NOTE, Some(item), id.0, &logged).await?;
+    Ok(Reply::Recorded)
+}
