@@ -1,0 +1,155 @@
+//! Bodies of the entries about a patient and the care team: a file format, never changed, only joined by new members.
+//! No `Debug`: they hold who the patient is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
+use crate::kernel::policy::Member;
+
+/// The events of this feature.
+pub const EVENTS: &[&str] = &[REGISTERED, JOINED, CHANGED, LEFT];
+/// A patient is there, with everything every patient starts with.
+pub const REGISTERED: &str = "patient.registered";
+/// Someone joined the care team.
+pub const JOINED: &str = "team.joined";
+/// Someone's role, responsibilities or end changed.
+pub const CHANGED: &str = "team.changed";
+/// Someone left the care team.
+pub const LEFT: &str = "team.left";
+
+/// What a patient is known by at some place.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identifier {
+    /// Whose numbers these are: a URI.
+    pub system: String,
+    /// The number.
+    pub value: String,
+}
+
+/// Who a patient is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// As one line.
+    pub name: String,
+    /// A FHIR `date`: a year, a month or a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub birth_date: Option<String>,
+    /// In the order given; the first one names the patient in an export.
+    #[serde(default)]
+    pub identifiers: Vec<Identifier>,
+    /// A BCP 47 tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// `male`, `female`, `other`, `unknown` (administrative-gender, FHIR R4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gender: Option<String>,
+}
+
+/// The two items every plan has.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingItems {
+    /// "Plan as a whole".
+    pub whole: ItemId,
+    /// "Unsorted".
+    pub unsorted: ItemId,
+}
+
+/// Body of `patient.registered`. Whoever reacts to it makes the standing items and the first conversation under these ids.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// The patient.
+    pub id: PatientId,
+    /// Who they are.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// The plan channel: where this entry stands.
+    pub channel: ChannelId,
+    /// The standing items.
+    pub items: StandingItems,
+    /// The open staff conversation named `Care team`.
+    pub care_team: ChannelId,
+    /// Who is made lead by a `team.joined` that follows; none when registered from the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<UserId>,
+}
+
+/// What a member answers for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Responsibility {
+    /// The one accountable person.
+    Lead,
+    /// The plan.
+    Plan,
+    /// Its barriers.
+    Barriers,
+}
+
+impl Responsibility {
+    /// Every one, in order.
+    pub const ALL: [Self; 3] = [Self::Lead, Self::Plan, Self::Barriers];
+
+    /// As on the wire.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Lead => "lead",
+            Self::Plan => "plan",
+            Self::Barriers => "barriers",
+        }
+    }
+
+    /// From the wire.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.text() == text)
+    }
+
+    /// Those of a membership, in order.
+    #[must_use]
+    pub fn of(member: &Member) -> Vec<Self> {
+        let held = [(Self::Lead, member.lead), (Self::Plan, member.plan), (Self::Barriers, member.barriers)];
+        held.into_iter().filter(|(_, held)| *held).map(|(one, _)| one).collect()
+    }
+}
+
+/// Body of `team.joined` and `team.changed`: the membership as it is from here on. One such entry stands in each channel the person
+/// may read, the plan channel's first; there it is what the projection follows. `lead` among the responsibilities of a member is
+/// taken from whoever held it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The membership: on joining, the id of the plan channel's entry, the same in every channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<EntryId>,
+    /// Whose team.
+    pub patient: PatientId,
+    /// Who.
+    pub user: UserId,
+    /// In words.
+    pub role: String,
+    /// What they answer for, in order.
+    pub responsibilities: Vec<Responsibility>,
+    /// Standing on shared channels and items only.
+    pub family: bool,
+    /// When it ends by itself, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Body of `team.left`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// Whose team.
+    pub patient: PatientId,
+    /// Who.
+    pub user: UserId,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Newest `seq` of this channel that was theirs, where their time had ended before this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+}

@@ -1,0 +1,85 @@
+//! Answers about patients and their teams.
+
+use serde_json::{Value, json};
+
+use super::entries::{Identity, Responsibility};
+use super::identity_of;
+use super::team::{ROLE_REVISION, text};
+use crate::kernel::base::world::rfc3339;
+use crate::kernel::base::{Fault, PatientId, Stop};
+use crate::kernel::engine::fields::Fields;
+use crate::kernel::engine::{Data, Read};
+use crate::kernel::policy::sql::MemberRow;
+use crate::kernel::policy::{self, Access, Member, Permit, Right};
+
+/// `patient.get`
+pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
+    let patient: PatientId = Fields(data).required_id("patient")?;
+    let (permit, access) = cx.permit_patient(Right::SeePatient, patient).await?;
+    Ok(shown(cx, &permit, &access).await?)
+}
+
+/// `patient.list`
+pub(super) async fn list(cx: &mut Read) -> Result<Value, Stop> {
+    let mut patients = Vec::new();
+    for (permit, access) in cx.patients().await? {
+        patients.push(shown(cx, &permit, &access).await?);
+    }
+    Ok(json!({ "patients": patients }))
+}
+
+async fn shown(cx: &mut Read, permit: &Permit, access: &Access) -> Result<Value, Fault> {
+    let patient = access.patient;
+    let (tx, vault) = cx.log();
+    let identity = identity_of(tx, vault, patient).await?.ok_or(Fault::Integrity("a patient without a name"))?;
+    let mut shown = members_of(&identity)?;
+    shown.insert("id".into(), patient.to_string().into());
+    // The plan channel is for staff; family is not told that it is there.
+    if let Some(channel) = access.plan_channel().filter(|_| !permit.family()) {
+        shown.insert("channel".into(), channel.to_string().into());
+    }
+    let lead = access.lead(cx.now()).map_or(Value::Null, |lead| lead.to_string().into());
+    shown.insert("lead".into(), lead);
+    Ok(Value::Object(shown))
+}
+
+fn members_of(identity: &Identity) -> Result<Data, Fault> {
+    match serde_json::to_value(identity) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(Fault::Defect("an identity is not JSON")),
+    }
+}
+
+/// `team.list`
+pub(super) async fn team(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
+    let patient: PatientId = Fields(data).required_id("patient")?;
+    cx.permit_patient(Right::SeePatient, patient).await?;
+    let rows = policy::sql::member_rows(cx.tx(), patient).await?;
+    let (mut members, mut past) = (Vec::new(), Vec::new());
+    for row in rows {
+        let role = text(&cx.open_view(patient, row.id, ROLE_REVISION, &row.role).await?)?;
+        let mut member = membership(&row, role);
+        let over = row.ended.or(row.until.filter(|until| *until <= cx.now()));
+        if let (Some(over), Some(object)) = (over, member.as_object_mut()) {
+            object.insert("ended".into(), rfc3339(over).into());
+            past.push(member);
+        } else {
+            members.push(member);
+        }
+    }
+    Ok(json!({ "members": members, "past": past }))
+}
+
+fn membership(row: &MemberRow, role: String) -> Value {
+    let MemberRow { family, lead, plan, barriers, until, .. } = *row;
+    let held = Responsibility::of(&Member { family, lead, plan, barriers, until });
+    json!({
+        "user": row.member,
+        "role": role,
+        "responsibilities": held,
+        "family": family,
+        "lead": lead,
+        "since": rfc3339(row.since),
+        "until": until.map(rfc3339),
+    })
+}
