@@ -4,6 +4,7 @@
 pub mod base;
 pub mod crypto;
 pub mod engine;
+pub mod live;
 pub mod log;
 pub mod policy;
 pub mod store;

@@ -71,8 +71,13 @@ impl Read {
     /// # Errors
     /// The database's.
     pub async fn access(&mut self, patient: PatientId) -> Result<Option<Arc<Access>>, Fault> {
-        if let Some(access) = self.shared.book.access(patient) {
-            return Ok(Some(access));
+        // The snapshot may hold a commit that the book is not told of yet. Decided by the older standing, a page would show what came
+        // after a removal.
+        let version = policy::sql::version_of(&mut self.tx, patient).await?;
+        match self.shared.book.access(patient) {
+            Some(access) if version.is_none_or(|version| access.version >= version) => return Ok(Some(access)),
+            Some(_) => return policy::sql::load(&mut self.tx, patient).await,
+            None => {}
         }
         let generation = self.shared.book.generation();
         // From this snapshot, which may be older than the newest commit: the book keeps whichever version is higher.

@@ -39,6 +39,9 @@ pub struct Draft {
     /// First and last `seq` read, written or delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<[i64; 2]>,
+    /// First and last `seq` by channel, where a row is about several: live delivery. An end below its begin: followed, nothing owed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<(ChannelId, i64, i64)>,
     /// `done` or the code of the refusal.
     pub outcome: &'static str,
     /// How many identical refusals the row stands for, where more than one.

@@ -117,13 +117,21 @@ pub async fn raise(tx: &mut Tx, id: UserId) -> sqlx::Result<()> {
     on_db!(tx, |c| sqlx::query(PERSON_RAISE).bind(id).execute(c).await.map(drop))
 }
 
+/// Which version of a patient's standing this transaction sees; none if there is no such patient.
+///
+/// # Errors
+/// The database's.
+pub async fn version_of(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Option<i64>> {
+    let version: Option<(i64,)> = on_db!(tx, |c| sqlx::query_as(PATIENT_GET).bind(patient).fetch_optional(c).await)?;
+    Ok(version.map(|(version,)| version))
+}
+
 /// Everything policy knows of a patient; none if there is no such patient.
 ///
 /// # Errors
 /// The database's, or an unknown number in a column.
 pub async fn load(tx: &mut Tx, patient: PatientId) -> Result<Option<Arc<Access>>, Fault> {
-    let version: Option<(i64,)> = on_db!(tx, |c| sqlx::query_as(PATIENT_GET).bind(patient).fetch_optional(c).await)?;
-    let Some((version,)) = version else { return Ok(None) };
+    let Some(version) = version_of(tx, patient).await? else { return Ok(None) };
     let mut access = Access { version, ..Access::new(patient) };
     type MemberTuple = (UserId, bool, bool, bool, bool, Option<Micros>);
     let members: Vec<MemberTuple> = on_db!(tx, |c| sqlx::query_as(MEMBERS).bind(patient).fetch_all(c).await)?;

@@ -1,0 +1,15 @@
+//! Floor 4: fan-out. Which sessions listen to which channel, what waits for each, and how one catches up.
+//! Does not know: sockets, HTTP, what an event says. It moves frames that were encoded once.
+//! Invariants: a queue is bounded, and a full one ends its session, never the hub; events of a channel leave in order of `seq`;
+//! whatever leaves was decided by policy under the rights the person has at that moment.
+
+mod hub;
+mod pages;
+mod queue;
+mod resume;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use hub::{Full, Hub};
+pub use session::{Delivery, End, Session};
