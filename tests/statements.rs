@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{channels, patients};
+use carethread::features::{channels, chart, patients};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -24,6 +24,7 @@ const RECORD: &[&[Statement]] = &[
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
+    chart::sql::STATEMENTS,
     patients::sql::STATEMENTS,
 ];
 /// Those of the key database.

@@ -10,4 +10,4 @@ pub mod notes;
 pub mod patients;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
-pub const FEATURES: &[&dyn Feature] = &[&patients::Patients, &channels::Channels, &notes::Notes];
+pub const FEATURES: &[&dyn Feature] = &[&patients::Patients, &channels::Channels, &notes::Notes, &chart::Chart];

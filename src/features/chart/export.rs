@@ -1,0 +1,217 @@
+//! An export from its beginning to its end: heads signed, bytes written, the filing recorded. The forms stand beside it.
+
+use serde_json::Value;
+
+use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
+use super::source::{Part, Source, Walk};
+use super::{ExportRequest, ExportSummary, Format, Out, proof};
+use crate::kernel::base::world::rfc3339;
+use crate::kernel::base::{Fault, Refusal, Stop};
+use crate::kernel::crypto::chain::kind;
+use crate::kernel::crypto::{self, Hash, Hasher, base64, hex, merkle};
+use crate::kernel::engine::{Data, Engine};
+use crate::kernel::log::{Fact, site, verify::leaf_of};
+use crate::kernel::policy::Subject;
+
+/// Writes an export to `out` and files it in the record: signed heads first, an entry `export.filed` last. Only what the caller may
+/// read is written, decided again for each page.
+///
+/// # Errors
+/// A refusal (`not_found` for a patient or channel the caller may not see, `forbidden`), or a failure of the record or of `out`; then
+/// nothing is filed, and what was written is not an export.
+pub async fn export(
+    engine: &Engine,
+    subject: &Subject,
+    request: ExportRequest,
+    out: &mut dyn Out,
+) -> Result<ExportSummary, Stop> {
+    let source = Source { engine, subject, patient: request.patient };
+    let begun = engine.run_internal(subject.clone(), BEGIN, beginning(&request)).await?;
+    let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
+    let parts = source.parts(&request, begun).await?;
+    let (summary, digest) = match request.format {
+        Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
+        Format::Proof => proof(&source, &request, &parts, out).await?,
+        Format::FhirTransaction => {
+            return Err(Refusal::invalid("format", "This server does not write that format.").into());
+        }
+    };
+    out.finish()?;
+    let filing = Filing {
+        patient: request.patient,
+        told: Told {
+            format: request.format.text().to_owned(),
+            entries: summary.entries,
+            channels: summary.channels,
+            from: request.from.map(rfc3339),
+            to: request.to.map(rfc3339),
+            since: request.since_last.then(|| "last".to_owned()),
+            sha256: hex(&digest),
+        },
+        covered: parts.into_iter().filter(|part| !part.window.is_empty()).map(covered).collect(),
+    };
+    engine.run_internal(subject.clone(), FILE, members(&filing)?).await?;
+    Ok(summary)
+}
+
+fn beginning(request: &ExportRequest) -> Data {
+    let mut data = Data::new();
+    data.insert("patient".into(), request.patient.to_string().into());
+    data.insert("format".into(), request.format.text().into());
+    if let Some(channels) = &request.channels {
+        data.insert("channels".into(), channels.iter().map(|id| Value::from(id.to_string())).collect());
+    }
+    data
+}
+
+fn members(filing: &Filing) -> Result<Data, Fault> {
+    match serde_json::to_value(filing) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(Fault::Defect("a filing is not JSON")),
+    }
+}
+
+fn covered(part: Part) -> CoveredChannel {
+    CoveredChannel { channel: part.begun.id, spans: part.window, horizon: part.begun.size }
+}
+
+/// Whether an entry counts as new: that something was exported is itself nothing to export.
+pub(super) fn counts(request: &ExportRequest, fact: &Fact) -> bool {
+    !request.since_last || fact.kind != kind::EXPORT
+}
+
+/// One file, hashed on its way.
+pub(super) struct Single<'o> {
+    out: &'o mut dyn Out,
+    hasher: Hasher,
+}
+
+impl<'o> Single<'o> {
+    pub fn begin(out: &'o mut dyn Out, name: &str) -> Result<Self, Fault> {
+        out.begin_file(name)?;
+        Ok(Self { out, hasher: Hasher::default() })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.hasher.update(bytes);
+        Ok(self.out.write(bytes)?)
+    }
+
+    pub fn finish(self) -> Hash {
+        self.hasher.finish()
+    }
+}
+
+/// The event frame and, in the same object, the entry's id and the chain after it.
+fn line(fact: &Fact) -> Vec<u8> {
+    let frame = fact.frame();
+    let open = frame.as_str().strip_suffix('}').unwrap_or_default();
+    let mut line = Vec::with_capacity(open.len() + 128);
+    line.extend_from_slice(open.as_bytes());
+    line.extend_from_slice(format!(",\"id\":\"{}\",\"head\":\"{}\"}}\n", fact.id, base64(&fact.head)).as_bytes());
+    line
+}
+
+async fn ndjson(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    out: &mut dyn Out,
+) -> Result<(ExportSummary, Hash), Stop> {
+    let mut file = Single::begin(out, "record.ndjson")?;
+    let mut summary = ExportSummary::default();
+    for part in parts {
+        let before = summary.entries;
+        let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+        loop {
+            let facts = walk.next().await?;
+            if facts.is_empty() {
+                break;
+            }
+            for fact in facts.iter().filter(|fact| counts(request, fact)) {
+                file.write(&line(fact))?;
+                summary.entries += 1;
+            }
+        }
+        summary.channels += u64::from(summary.entries > before);
+    }
+    Ok((summary, file.finish()))
+}
+
+async fn proof(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    out: &mut dyn Out,
+) -> Result<(ExportSummary, Hash), Stop> {
+    let vault = source.engine.shared().vault.clone();
+    let signer = vault.keyring().signer()?;
+    let checkpoint = {
+        let mut cx = source.read().await?;
+        site::checkpoint(cx.tx(), &vault).await?
+    };
+    let mut writer = proof::Writer::new(out, vault.deployment(), source.patient);
+    let mut summary = ExportSummary::default();
+    for part in parts {
+        let BegunRef { id, size, index } = begun(part)?;
+        writer.begin_leaves(id)?;
+        let mut walk = Walk::new(source, id, &[[1, size]]);
+        loop {
+            let facts = walk.next().await?;
+            if facts.is_empty() {
+                break;
+            }
+            for fact in &facts {
+                writer.leaf(&leaf_of(fact).to_bytes())?;
+            }
+        }
+        let disclosed = entries(source, request, part, &mut writer).await?;
+        let taken: u64 = disclosed.iter().map(|[from, to]| to - from + 1).sum();
+        summary.entries += taken;
+        summary.channels += u64::from(taken > 0);
+        let inclusion = usize::try_from(index).ok().and_then(|index| merkle::inclusion(&checkpoint.leaves, index));
+        let inclusion = inclusion.ok_or(Fault::Integrity("a signed head is not in the site log"))?;
+        let signed = proof::SignedChannel { note: &part.begun.note, index, inclusion: &inclusion, disclosed };
+        writer.end_channel(id, signed)?;
+    }
+    let digest: crypto::Hash = writer.finish(&checkpoint.note, &signer)?;
+    Ok((summary, digest))
+}
+
+/// The numbers of a channel that are never negative.
+struct BegunRef {
+    id: crate::kernel::base::ChannelId,
+    size: i64,
+    index: u64,
+}
+
+fn begun(part: &Part) -> Result<BegunRef, Fault> {
+    let index = u64::try_from(part.begun.index).map_err(|_| Fault::Integrity("a negative place in the site log"))?;
+    Ok(BegunRef { id: part.begun.id, size: part.begun.size, index })
+}
+
+/// The content of a channel that is disclosed; gives its spans.
+async fn entries(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    part: &Part,
+    writer: &mut proof::Writer<'_>,
+) -> Result<Vec<[u64; 2]>, Stop> {
+    let mut disclosed: Vec<[u64; 2]> = Vec::new();
+    writer.begin_entries(part.begun.id)?;
+    let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+    loop {
+        let facts = walk.next().await?;
+        if facts.is_empty() {
+            return Ok(disclosed);
+        }
+        for fact in facts.iter().filter(|fact| counts(request, fact)) {
+            let seq = fact.seq.unsigned_abs();
+            writer.entry(seq, fact.id, &fact.r, fact.body.get().as_bytes())?;
+            match disclosed.last_mut() {
+                Some([_, last]) if *last + 1 == seq => *last = seq,
+                _ => disclosed.push([seq, seq]),
+            }
+        }
+    }
+}

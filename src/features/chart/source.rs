@@ -1,0 +1,116 @@
+//! What an export is written from: pages of the record, decided anew at each, and the plan of what to take of each channel.
+
+use super::coverage::{Coverage, common};
+use super::filing::{self, Begun, BegunChannel};
+use super::{ExportRequest, sql};
+use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop};
+use crate::kernel::engine::{Engine, Read};
+use crate::kernel::log::{self, Fact};
+use crate::kernel::policy::{Right, Subject};
+
+/// Entries of one page: what is held in memory at once.
+const PAGE: i64 = 500;
+
+/// One channel of an export.
+pub(super) struct Part {
+    /// The channel, as its head was signed.
+    pub begun: BegunChannel,
+    /// What was asked for and may be read.
+    pub window: Vec<[i64; 2]>,
+    /// Of that, what is to be written.
+    pub fresh: Vec<[i64; 2]>,
+    /// What this form had before.
+    pub coverage: Coverage,
+}
+
+/// The record of one patient as one caller may read it.
+pub(super) struct Source<'e> {
+    pub engine: &'e Engine,
+    pub subject: &'e Subject,
+    pub patient: PatientId,
+}
+
+impl Source<'_> {
+    /// A snapshot, after asking again whether this patient may be exported.
+    pub async fn read(&self) -> Result<Read, Stop> {
+        let mut cx = self.engine.reader(self.subject.clone()).await?;
+        cx.permit_patient(Right::Export, self.patient).await?;
+        Ok(cx)
+    }
+
+    /// The plan of an export, channels ascending.
+    pub async fn parts(&self, request: &ExportRequest, begun: Begun) -> Result<Vec<Part>, Stop> {
+        let mut cx = self.read().await?;
+        let mut parts = Vec::with_capacity(begun.channels.len());
+        for begun in begun.channels {
+            let coverage = sql::coverage(cx.tx(), self.patient, request.format.text(), begun.id).await?;
+            let window = if begun.chosen {
+                common(&begun.readable, &[self.span(&mut cx, request, &begun).await?])
+            } else {
+                Vec::new()
+            };
+            let fresh = if request.since_last { coverage.missing(&window) } else { window.clone() };
+            parts.push(Part { begun, window, fresh, coverage });
+        }
+        parts.sort_by_key(|part| part.begun.id);
+        Ok(parts)
+    }
+
+    /// The entries between the times asked for.
+    async fn span(&self, cx: &mut Read, request: &ExportRequest, begun: &BegunChannel) -> Result<[i64; 2], Stop> {
+        let head = cx.head(begun.id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
+        let mut first_at = async |at: Micros| log::sql::first_after(cx.tx(), head.n, at).await;
+        let from = match request.from {
+            Some(from) => first_at(from).await?.unwrap_or(i64::MAX),
+            None => 1,
+        };
+        let to = match request.to {
+            Some(to) => first_at(to.saturating_add(1)).await?.map_or(begun.size, |behind| behind - 1),
+            None => begun.size,
+        };
+        Ok([from, to.min(begun.size)])
+    }
+
+    /// Entries with `after < seq <= to`, at most a page. What the caller may read is decided again.
+    pub async fn page(&self, channel: ChannelId, after: i64, to: i64) -> Result<Vec<Fact>, Stop> {
+        let mut cx = self.engine.reader(self.subject.clone()).await?;
+        let (permit, access) = cx.permit_patient(Right::Export, self.patient).await?;
+        let scope = filing::scope(self.subject, &permit, &access, cx.now());
+        if !scope.iter().any(|(id, _)| *id == channel) {
+            return Err(Refusal::not_found().into());
+        }
+        let head = cx.head(channel).await?.ok_or(Fault::Integrity("a channel without a head"))?;
+        let (tx, vault) = cx.log();
+        Ok(log::since(tx, vault, &head, after, to, PAGE).await?)
+    }
+}
+
+/// A walk over spans of one channel, page after page.
+pub(super) struct Walk<'s, 'e> {
+    source: &'s Source<'e>,
+    channel: ChannelId,
+    spans: Vec<[i64; 2]>,
+    at: usize,
+    after: i64,
+}
+
+impl<'s, 'e> Walk<'s, 'e> {
+    /// Over those spans, ascending.
+    pub fn new(source: &'s Source<'e>, channel: ChannelId, spans: &[[i64; 2]]) -> Self {
+        Self { source, channel, spans: spans.to_vec(), at: 0, after: 0 }
+    }
+
+    /// The next page; empty at the end.
+    pub async fn next(&mut self) -> Result<Vec<Fact>, Stop> {
+        while let Some([from, to]) = self.spans.get(self.at) {
+            let after = self.after.max(from - 1);
+            if after < *to {
+                let facts = self.source.page(self.channel, after, *to).await?;
+                self.after = facts.last().ok_or(Fault::Integrity("an entry is missing in a channel"))?.seq;
+                return Ok(facts);
+            }
+            self.at += 1;
+        }
+        Ok(Vec::new())
+    }
+}
