@@ -40,6 +40,8 @@ pub mod proof;
 mod request;
 mod source;
 pub mod sql;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 

@@ -214,8 +214,9 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     if subject.command_line {
         return Ok(permit(Basis::CommandLine, Member::default()));
     }
+    let stepped_up = now < subject.stepped_up_until;
     if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
-        return Ok(permit(Basis::Role, Member::default()));
+        return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
     let member = *access.member(subject.user, now).ok_or_else(Refusal::not_found)?;
     let basis = if member.family { Basis::Family } else { Basis::Team };
@@ -230,7 +231,16 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         Right::Export => staff,
         _ => false,
     };
-    if allowed { Ok(permit(basis, member)) } else { Err(missing(right)) }
+    match (allowed, right) {
+        (true, Right::Export) if !stepped_up => Err(step_up()),
+        (true, _) => Ok(permit(basis, member)),
+        (false, _) => Err(missing(right)),
+    }
+}
+
+/// What takes a record out wants a credential entered lately, not only a session left open.
+fn step_up() -> Refusal {
+    Refusal::forbidden("Enter your password again, and the code if you have one; that counts for five minutes.")
 }
 
 fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, now: Micros) -> Result<Permit, Refusal> {
@@ -296,6 +306,7 @@ fn missing(right: Right) -> Refusal {
         Right::Retract(_) => "Only the author or the lead retracts a message.",
         Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
         Right::Document => "This is written by staff.",
+        Right::Export => "Exports are made by staff of the care team or a record officer.",
         _ => "Your role does not allow this.",
     })
 }
