@@ -7,10 +7,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::features::FEATURES;
+use crate::features::{FEATURES, identity};
 use crate::kernel::base::config::Config;
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::base::{Code, Micros, Refusal, UserId, World};
+use crate::kernel::base::{Code, Micros, Refusal, World};
 use crate::kernel::crypto::keyring::{self, Keyring};
 use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{FileProvider, KeyOwner};
@@ -50,6 +50,7 @@ impl House {
         let db = Db::open(&Location::File(folder.path().join("record.db")), Schema::Record).await.expect("record.db");
         let vault = Vault::new(ring, keys, deployment, world.clone());
         let engine = start(db, vault, world.clone(), config, outlet).await;
+        identity::found(&engine, Some("Riverside Clinic")).await.expect("a new house is founded");
         Self { engine, world, folder }
     }
 
@@ -73,19 +74,24 @@ impl House {
         self.person_with(handle, kind, Roles::default()).await
     }
 
-    /// A person of that kind with server roles.
-    pub async fn person_with(&self, _handle: &str, kind: PersonKind, roles: Roles) -> Subject {
-        let user = UserId(self.world.id());
-        let mut tx = self.engine.shared().db.write().await.expect("a transaction");
-        policy::sql::add_person(&mut tx, user, kind.number(), roles.0, true).await.expect("a row");
-        tx.commit().await.expect("committed");
-        self.engine.book().put_person(user, kind, roles, true, 1);
-        self.engine.subject(user).expect("the person was just added")
+    /// A person of that kind with server roles. The handle is their name, too; who is there already is given again.
+    pub async fn person_with(&self, handle: &str, kind: PersonKind, roles: Roles) -> Subject {
+        let known = identity::find(&self.engine, handle).await.expect("the accounts can be read");
+        let user = match known {
+            Some(user) => user,
+            None => {
+                let data = serde_json::json!({
+                    "handle": handle, "name": handle, "kind": kind.text(), "roles": role_names(roles),
+                });
+                id_of(&self.run(&self.command_line().await, "user.add", data).await, "id")
+            }
+        };
+        self.engine.subject(user).expect("an active account")
     }
 
-    /// The command line of the host, by somebody of no other standing.
+    /// The command line of the host, as the built-in user.
     pub async fn command_line(&self) -> Subject {
-        Subject { command_line: true, ..self.person("operator", PersonKind::Service).await }
+        identity::operator(&self.engine, None).await.expect("made with the house")
     }
 
     /// Runs an op, public or internal, that is to succeed.
@@ -125,6 +131,10 @@ async fn start(db: Db, vault: Vault, world: World, config: Config, outlet: Arc<d
 pub fn id_of<T: std::str::FromStr>(answer: &Value, name: &str) -> T {
     let text = answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}"));
     text.parse().unwrap_or_else(|_| panic!("{name} is no id in {answer}"))
+}
+
+fn role_names(roles: Roles) -> Vec<&'static str> {
+    Roles::NAMES.iter().filter(|(_, role)| roles.has(*role)).map(|(name, _)| *name).collect()
 }
 
 /// A fresh key for a command.

@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{channels, chart, patients};
+use carethread::features::{channels, chart, identity, patients};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -25,6 +25,7 @@ const RECORD: &[&[Statement]] = &[
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
     chart::sql::STATEMENTS,
+    identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,
 ];
 /// Those of the key database.

@@ -37,7 +37,7 @@ pub struct SessionState {
     /// Last time the person did something.
     pub active_at: AtomicI64,
     /// Until when a factor entered lately counts as step-up.
-    pub stepped_up_until: Micros,
+    pub stepped_up_until: AtomicI64,
     /// Ended before its time.
     pub ended: AtomicBool,
 }
@@ -60,6 +60,17 @@ impl SessionState {
     /// The person did something at `now`.
     pub fn touch(&self, now: Micros) {
         self.active_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Until when a factor entered lately counts as step-up.
+    #[must_use]
+    pub fn stepped_up_until(&self) -> Micros {
+        self.stepped_up_until.load(Ordering::Relaxed)
+    }
+
+    /// A factor was entered just now.
+    pub fn step_up(&self, until: Micros) {
+        self.stepped_up_until.fetch_max(until, Ordering::Relaxed);
     }
 }
 

@@ -56,6 +56,7 @@ const RECORD: &[Migration] = migrations! {
     1 "0001_record" Both Sqlite Postgres;
     2 "0002_policy" Both;
     3 "0003_engine" Both;
+    4 "0004_identity" Both;
     5 "0005_patients" Both;
     7 "0007_channels" Both;
     9 "0009_chart" Both;
