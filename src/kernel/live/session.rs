@@ -141,7 +141,7 @@ impl Session {
                 .detail("This account has as many connections as it may have. Close one first.")
                 .retry_after_ms(10_000)
         })?;
-        let stepped_up_until = state.stepped_up_until;
+        let stepped_up_until = state.stepped_up_until();
         Ok(Self {
             caller: Caller { engine: engine.clone(), user, session, address, stepped_up_until },
             state,
@@ -167,7 +167,9 @@ impl Session {
     /// The person as policy sees them now; none if the account may not be used.
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
-        self.caller.subject()
+        // A factor entered on this connection counts at once.
+        let stepped_up_until = self.state.stepped_up_until();
+        self.caller.subject().map(|subject| Subject { stepped_up_until, ..subject })
     }
 
     /// The session as every holder of it sees it.
