@@ -74,19 +74,18 @@ impl House {
         self.person_with(handle, kind, Roles::default()).await
     }
 
-    /// A person of that kind with server roles. The handle is their name, too; who is there already is given again.
+    /// A person of that kind with server roles, always a new one: a handle that is taken gets a number. The handle is their name, too.
     pub async fn person_with(&self, handle: &str, kind: PersonKind, roles: Roles) -> Subject {
-        let known = identity::find(&self.engine, handle).await.expect("the accounts can be read");
-        let user = match known {
-            Some(user) => user,
-            None => {
-                let data = serde_json::json!({
-                    "handle": handle, "name": handle, "kind": kind.text(), "roles": role_names(roles),
-                });
-                id_of(&self.run(&self.command_line().await, "user.add", data).await, "id")
-            }
-        };
-        self.engine.subject(user).expect("an active account")
+        let (mut free, mut number) = (handle.to_owned(), 1);
+        while identity::find(&self.engine, &free).await.expect("the accounts can be read").is_some() {
+            number += 1;
+            free = format!("{handle}-{number}");
+        }
+        let data = serde_json::json!({
+            "handle": free, "name": handle, "kind": kind.text(), "roles": role_names(roles),
+        });
+        let added = self.run(&self.command_line().await, "user.add", data).await;
+        self.engine.subject(id_of(&added, "id")).expect("an active account")
     }
 
     /// The command line of the host, as the built-in user.
