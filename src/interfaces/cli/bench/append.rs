@@ -1,18 +1,22 @@
 //! The write path alone: many writers on one engine, no sockets, the full write set of each entry (sealed, chained, audited, projected).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::found::{Found, per};
 use super::histogram::Histogram;
-use crate::kernel::base::Refusal;
-use crate::kernel::engine::{Data, Engine};
+use crate::features::identity;
+use crate::kernel::base::config::Config;
+use crate::kernel::base::{Refusal, World};
+use crate::kernel::engine::{Data, Engine, Silent};
 use crate::kernel::policy::Subject;
 use crate::kernel::store;
+use crate::server::{Folder, Node, init};
 
 /// What the write path did.
 #[derive(Serialize, Debug)]
@@ -179,4 +183,71 @@ pub async fn measure(
         p99_over_median: per(p99_us, p50_us as f64),
         refused: run.refused.load(Ordering::Relaxed),
     }
+}
+
+/// What a run of `append` is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Patients to register, each with one channel that is written to.
+    pub patients: usize,
+    /// Numbers of writers, one measurement each.
+    pub writers: Vec<usize>,
+    /// Seconds of each measurement.
+    pub seconds: u64,
+    /// Entries to write before a second round of measurements; 0 for none.
+    pub fill: u64,
+}
+
+/// Makes a data folder of its own below `parent`, measures, and removes it.
+///
+/// # Errors
+/// When the folder cannot be made or the engine does not start.
+pub async fn run(parent: &Path, options: &Options) -> anyhow::Result<Vec<Append>> {
+    let path = parent.join(format!("append-{}", World::system().id()));
+    let folder = Folder::new(&path);
+    let config = Config::default();
+    drop(init::init(&folder, &config).await?);
+    let node = Node::open_unsealed(folder, config, Arc::new(Silent)).await?;
+    let found = rounds(&node.engine, options).await;
+    node.close().await;
+    std::fs::remove_dir_all(&path)?;
+    found
+}
+
+async fn rounds(engine: &Engine, options: &Options) -> anyhow::Result<Vec<Append>> {
+    let told = |refusal: Refusal| anyhow::anyhow!("{}: {}", refusal.code.text(), refusal.detail.unwrap_or_default());
+    let operator = identity::operator(engine, None).await.map_err(told)?;
+    let account = json!({"handle": "bench-nurse", "name": "Bench Nurse", "kind": "practitioner"});
+    let Value::Object(account) = account else { anyhow::bail!("an object is an object") };
+    let added = engine.run_internal(operator, "user.add", account).await.map_err(told)?;
+    let nurse = added["id"].as_str().and_then(|id| id.parse().ok()).and_then(|id| engine.subject(id));
+    let nurse = nurse.ok_or_else(|| anyhow::anyhow!("the account that was just added is not there"))?;
+    let places = targets(engine, &nurse, options.patients).await.map_err(told)?;
+    let mut found = Vec::new();
+    let mut before = 0;
+    for round in 0..=u8::from(options.fill > 0) {
+        if round > 0 {
+            before = fill(engine, &nurse, &places, options.fill).await;
+        }
+        for writers in &options.writers {
+            for keyed in [false, true] {
+                found.push(measure(engine, &nurse, &places, *writers, options.seconds, keyed, before).await);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes `entries` entries as fast as they go; gives how many were acknowledged.
+async fn fill(engine: &Engine, nurse: &Subject, places: &[Target], entries: u64) -> u64 {
+    let mut done = 0;
+    while done < entries {
+        let seconds = 10;
+        let row = measure(engine, nurse, places, 256, seconds, false, done).await;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of a bench, far below 2^52")]
+        let written = (row.entries_per_second * (seconds + 1) as f64) as u64;
+        done += written.max(1);
+        tracing::info!(entries = done, per_second = row.entries_per_second as i64, "Filling");
+    }
+    done
 }
