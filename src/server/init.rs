@@ -4,12 +4,13 @@
 use std::fs;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::node::{make_document_key, provider, unseal};
-use super::{Folder, Hold};
+use super::{Folder, Hold, Node, Opened};
+use crate::features::identity;
 use crate::interfaces::tls::{self, Files};
 use crate::kernel::base::World;
 use crate::kernel::base::config::{Config, KeySource};
@@ -17,6 +18,7 @@ use crate::kernel::base::id::DeploymentId;
 use crate::kernel::crypto::keyring::{Keyring, new_key};
 use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{KeyOwner, KeyProvider};
+use crate::kernel::engine::Silent;
 use crate::kernel::log::Vault;
 use crate::kernel::store::{Db, Keys, Location, Schema, WrappedKey, setting};
 
@@ -33,24 +35,36 @@ pub struct Made {
     pub deployment: DeploymentId,
 }
 
-/// Makes key file, databases, keys and certificate. Accounts are made afterwards, through the engine.
+/// Makes key file, databases, keys, certificate, the built-in user, and the organization that owns the record if it is named.
 ///
 /// # Errors
 /// A sentence. When the folder is not empty, nothing was changed; later failures leave nothing behind either.
-pub async fn init(folder: &Folder, config: &Config) -> anyhow::Result<(Made, Hold)> {
+pub async fn init(folder: &Folder, config: &Config, organization: Option<&str>) -> anyhow::Result<Made> {
     folder.create()?;
     let hold = folder.try_hold()?.context("Another process makes a data folder here.")?;
-    match make(folder, config).await {
-        Ok(made) => Ok((made, hold)),
-        Err(error) => {
-            undo(folder);
-            Err(error)
-        }
+    let making = async {
+        let made = make(folder, config).await?;
+        found(folder, hold, config, organization).await?;
+        Ok(made)
+    };
+    let made: anyhow::Result<Made> = making.await;
+    if made.is_err() {
+        undo(folder);
     }
+    made
+}
+
+/// The accounts that are there from the beginning.
+async fn found(folder: &Folder, hold: Hold, config: &Config, organization: Option<&str>) -> anyhow::Result<()> {
+    let opened = Node::open(folder.clone(), hold, config.clone(), World::system(), Arc::new(Silent)).await?;
+    let Opened::Open(node) = opened else { bail!("The key that was just made is gone.") };
+    let founded = identity::found(&node.engine, organization).await;
+    node.close().await;
+    founded.map(drop).map_err(|refusal| anyhow!("organization: {}", refusal.detail.unwrap_or_default()))
 }
 
 /// Takes away what was made: the folder was empty before.
-pub fn undo(folder: &Folder) {
+fn undo(folder: &Folder) {
     for name in ["record.db", "record.db-wal", "record.db-shm", "keys.db", "keys.db-wal", "keys.db-shm", "kek", "lock"]
     {
         let _ = fs::remove_file(folder.path().join(name));

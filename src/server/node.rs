@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Folder, Hold};
 use crate::features::FEATURES;
+use crate::features::identity::Door;
 use crate::kernel::base::config::{Config, KeySource};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::{Fault, World};
@@ -27,6 +28,8 @@ const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
 pub struct Node {
     /// Runs commands.
     pub engine: Engine,
+    /// Turns credentials into people.
+    pub door: Door,
     /// Where it lies.
     pub folder: Folder,
     checkpoints: CancellationToken,
@@ -46,9 +49,14 @@ impl Node {
     ///
     /// # Errors
     /// A sentence for a person: what is wrong with folder, database, key or record.
-    pub async fn open(folder: Folder, hold: Hold, config: Config, outlet: Arc<dyn Outlet>) -> anyhow::Result<Opened> {
+    pub async fn open(
+        folder: Folder,
+        hold: Hold,
+        config: Config,
+        world: World,
+        outlet: Arc<dyn Outlet>,
+    ) -> anyhow::Result<Opened> {
         folder.demand_initialised()?;
-        let world = World::system();
         let keys = Keys::open(&Location::File(folder.keys())).await.context("keys.db cannot be opened")?;
         let newest = keys.list().await?.iter().map(|row| row.kek_version).max().unwrap_or(1);
         let version = u32::try_from(newest).context("keys.db names no key-encryption key")?;
@@ -69,22 +77,10 @@ impl Node {
             .context("The record does not hold. `carethread verify --record` says where")?;
         let (book, registry) = (Book::default(), Registry::new(FEATURES));
         let engine = Engine::start(Shared { db: db.clone(), vault, book, registry, world, config }, outlet).await?;
+        let door = Door::open(engine.clone()).await?;
         let checkpoints = CancellationToken::new();
         db.spawn_checkpointer(checkpoints.clone());
-        Ok(Opened::Open(Box::new(Self { engine, folder, checkpoints, _hold: Arc::new(hold) })))
-    }
-
-    /// As [`Node::open`], for commands that need the keys.
-    ///
-    /// # Errors
-    /// As [`Node::open`]; also when the key is missing.
-    pub async fn open_unsealed(folder: Folder, config: Config, outlet: Arc<dyn Outlet>) -> anyhow::Result<Self> {
-        folder.demand_initialised()?;
-        let hold = folder.hold().await?;
-        match Self::open(folder, hold, config, outlet).await? {
-            Opened::Open(node) => Ok(*node),
-            Opened::Sealed(reason, _) => bail!("{reason}"),
-        }
+        Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, _hold: Arc::new(hold) })))
     }
 
     /// The id that is bound into every sealed value.

@@ -13,16 +13,19 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Folder, Node, Opened};
+use crate::features::{identity, patients};
+use crate::interfaces::cli::control;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
 use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
-use crate::kernel::engine::Silent;
+use crate::kernel::live::Hub;
 
 /// How often the recorder of metrics tidies its histograms.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -60,7 +63,9 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let metrics = recorder();
     let certificate = identity(folder.path(), &config)?;
     let (renew, tls) = watch::channel(certificate.config()?);
-    let opened = Node::open(folder.clone(), hold, config.clone(), Arc::new(Silent)).await?;
+    let world = World::system();
+    let hub = Hub::new(world.clone());
+    let opened = Node::open(folder.clone(), hold, config.clone(), world, hub).await?;
     let (listener, address, printed) = bind(&listen).await?;
     let draining = stop.child_token();
     let mut sealed = None;
@@ -80,6 +85,12 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     if let Some(metrics) = metrics {
         tokio::spawn(upkeep(metrics, stop.clone()));
     }
+    let jobs = match &node {
+        Some(node) => jobs(node).await?,
+        None => JoinSet::new(),
+    };
+    let orders = control::listen(&folder)?;
+    let serving = tokio::spawn(control::serve(orders, folder, node.as_deref().cloned(), stop.clone()));
     ready(&Ready { url: printed.clone(), address, sealed });
     info!(url = printed, "Listening");
     let left = accept::serve(listener, tls, app, accept::Limits::default(), stop.clone()).await;
@@ -87,6 +98,8 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         warn!(connections = left, "Connections were cut at the end of the drain");
     }
     signals.abort();
+    let _ = serving.await;
+    drop(jobs);
     if let Some(node) = node {
         node.close().await;
     }
@@ -103,14 +116,25 @@ async fn app(
     draining: CancellationToken,
 ) -> anyhow::Result<Router> {
     let site = Site::new(Parts {
-        engine: node.engine.clone(),
+        door: node.door.clone(),
         printed: printed.to_owned(),
         port: address.port(),
         metrics,
         jwks: jwks(node).await?,
         draining,
     });
-    Ok(routes(site))
+    Ok(routes(site, Router::new()))
+}
+
+/// What goes on beside the commands; ends when it is dropped.
+async fn jobs(node: &Node) -> anyhow::Result<JoinSet<()>> {
+    let missing =
+        |_| anyhow!("The built-in user is missing: `carethread init` was cut short. Remove the folder and repeat it");
+    let operator = identity::operator(&node.engine, None).await.map_err(missing)?;
+    let mut jobs = JoinSet::new();
+    jobs.spawn(identity::keep(node.engine.clone()));
+    jobs.spawn(patients::keep(node.engine.clone(), operator));
+    Ok(jobs)
 }
 
 /// The public keys of a deployment: documents, heads.

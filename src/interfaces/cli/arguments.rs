@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Secure messaging for care teams.
 #[derive(Parser, Debug)]
-#[command(name = "carethread", version, about, propagate_version = true)]
+#[command(name = "carethread", version, about)]
 pub struct Arguments {
     #[command(flatten)]
     pub place: Place,
@@ -32,6 +32,9 @@ pub struct Place {
     /// How it is logged
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "CARETHREAD_LOG_FORMAT")]
     pub log_format: LogFormat,
+    /// Who writes; the built-in user `operator` otherwise
+    #[arg(long, global = true, value_name = "HANDLE")]
+    pub by: Option<String>,
 }
 
 /// How lines are logged.
@@ -50,6 +53,30 @@ pub enum Task {
     Init(Init),
     /// Serve until told to stop
     Serve(Serve),
+    /// Accounts
+    #[command(subcommand)]
+    User(User),
+    /// Personal access tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Patients
+    #[command(subcommand)]
+    Patient(Patient),
+    /// Care teams
+    #[command(subcommand)]
+    Team(Team),
+    /// Take a patient's record out and file that it was
+    Export(Export),
+    /// Check a proof folder offline, or the data folder itself
+    Verify(Verify),
+    /// Keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Look at folder, key, certificate, disk and record, and say what is wrong
+    Doctor,
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
 }
 
 /// `init`
@@ -69,4 +96,261 @@ pub struct Serve {
     /// Reserved: a PostgreSQL URL in place of `record.db`
     #[arg(long, value_name = "URL", hide = true)]
     pub database: Option<String>,
+}
+
+/// `user ..`
+#[derive(Subcommand, Debug)]
+pub enum User {
+    /// Make an account
+    Add(UserAdd),
+    /// List accounts
+    List,
+    /// End all sessions and refuse new ones
+    Suspend(Handle),
+    /// Undo `suspend`
+    Restore(Handle),
+    /// Set a password, read from stdin; ends all sessions
+    Password(Handle),
+}
+
+/// Whose account.
+#[derive(Args, Debug)]
+pub struct Handle {
+    /// The handle
+    #[arg(long, value_name = "HANDLE")]
+    pub handle: String,
+    /// Read the password from the first line of stdin
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// `user add`
+#[derive(Args, Debug)]
+pub struct UserAdd {
+    /// What is typed to sign in
+    #[arg(long, value_name = "HANDLE")]
+    pub handle: String,
+    /// The person's name
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// What the account stands for
+    #[arg(long, value_enum, default_value_t = Kind::Practitioner)]
+    pub kind: Kind,
+    /// Such as `nurse`
+    #[arg(long, value_name = "PROFESSION")]
+    pub profession: Option<String>,
+    /// Where the person works; made if it is not there
+    #[arg(long, value_name = "NAME")]
+    pub organization: Option<String>,
+    /// A server role; none gives content
+    #[arg(long, value_enum, value_name = "ROLE")]
+    pub role: Vec<Role>,
+    /// The same as `--role administrator`
+    #[arg(long)]
+    pub administrator: bool,
+    /// Read the password from the first line of stdin; without it the account signs in by token only
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// What an account stands for.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[value(rename_all = "snake_case")]
+pub enum Kind {
+    /// A member of staff
+    Practitioner,
+    /// The person cared for
+    Patient,
+    /// Family or another person close to the patient
+    #[value(alias = "related-person")]
+    RelatedPerson,
+    /// An integration
+    Service,
+}
+
+/// A server role.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[value(rename_all = "snake_case")]
+pub enum Role {
+    /// Accounts, configuration, keys
+    Administrator,
+    /// Audit and the review of emergency access
+    PrivacyOfficer,
+    /// Exports without membership
+    RecordOfficer,
+}
+
+/// `token ..`
+#[derive(Subcommand, Debug)]
+pub enum Token {
+    /// Make a token; it is shown once
+    Issue(TokenIssue),
+    /// List tokens, never their text
+    List {
+        /// Of one account only
+        #[arg(long, value_name = "HANDLE")]
+        user: Option<String>,
+    },
+    /// End a token
+    Revoke {
+        /// Its id, as `token list` shows it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// `token issue`
+#[derive(Args, Debug)]
+pub struct TokenIssue {
+    /// Whose
+    #[arg(long, value_name = "HANDLE")]
+    pub user: String,
+    /// What for
+    #[arg(long, value_name = "LABEL")]
+    pub label: Option<String>,
+    /// How long it lasts, at most 365
+    #[arg(long, value_name = "N")]
+    pub days: Option<u32>,
+}
+
+/// `patient ..`
+#[derive(Subcommand, Debug)]
+pub enum Patient {
+    /// List patients
+    List,
+}
+
+/// `team ..`
+#[derive(Subcommand, Debug)]
+pub enum Team {
+    /// Add somebody to a patient's care team
+    Add(TeamAdd),
+}
+
+/// `team add`
+#[derive(Args, Debug)]
+pub struct TeamAdd {
+    /// The patient: an id, or `SYSTEM|VALUE` of an identifier
+    #[arg(long, value_name = "P")]
+    pub patient: String,
+    /// Who
+    #[arg(long, value_name = "HANDLE")]
+    pub user: String,
+    /// As what, in words
+    #[arg(long, value_name = "ROLE")]
+    pub role: String,
+    /// Leads the team
+    #[arg(long)]
+    pub lead: bool,
+    /// Patient or family: sees what is shared
+    #[arg(long)]
+    pub family: bool,
+    /// What they may do besides
+    #[arg(long, value_enum, value_name = "RESPONSIBILITY")]
+    pub responsibility: Vec<Responsibility>,
+}
+
+/// What a member may do besides reading and writing.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Responsibility {
+    /// Leads the team
+    Lead,
+    /// Changes the plan
+    Plan,
+    /// Changes barriers
+    Barriers,
+}
+
+/// `export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The patient: an id, or `SYSTEM|VALUE` of an identifier
+    #[arg(long, value_name = "P")]
+    pub patient: String,
+    /// In which form
+    #[arg(long, value_enum)]
+    pub format: Format,
+    /// A new file, or a new folder for `proof` and `hl7v2`
+    #[arg(long, value_name = "PATH")]
+    pub out: PathBuf,
+    /// Only what this format has not had yet
+    #[arg(long, value_enum)]
+    pub since: Option<Since>,
+    /// This channel only; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub channel: Vec<String>,
+    /// Entries at or after this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Entries at or before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// `fhir-transaction`: with an entry for the patient
+    #[arg(long)]
+    pub with_patient: bool,
+}
+
+/// From where an export goes on.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Since {
+    /// The last export of this format
+    Last,
+}
+
+/// The form of an export.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// One event a line
+    Ndjson,
+    /// A transaction Bundle of FHIR R4
+    FhirTransaction,
+    /// A document Bundle of FHIR R4
+    FhirDocument,
+    /// A page to read
+    Html,
+    /// A document to print
+    Pdf,
+    /// HL7 v2 messages
+    Hl7v2,
+    /// What anyone can check
+    Proof,
+}
+
+impl Format {
+    /// Whether it is a folder of files.
+    pub const fn is_folder(self) -> bool {
+        matches!(self, Self::Proof | Self::Hl7v2)
+    }
+}
+
+/// `verify`
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// A proof folder
+    #[arg(value_name = "PATH", required_unless_present = "record", conflicts_with = "record")]
+    pub path: Option<PathBuf>,
+    /// Walk every chain of the data folder
+    #[arg(long)]
+    pub record: bool,
+    /// The signer must be this one
+    #[arg(long, value_name = "NAME+HASH+KEY")]
+    pub key: Option<String>,
+}
+
+/// `keys ..`
+#[derive(Subcommand, Debug)]
+pub enum Keys {
+    /// Which keys are there, and under which key-encryption key
+    Status,
+    /// The public keys, a JWK set
+    Public,
+}
+
+/// `config ..`
+#[derive(Subcommand, Debug)]
+pub enum Config {
+    /// Read the configuration and say what is wrong
+    Check,
+    /// Show what is in force
+    Print,
 }

@@ -1,17 +1,27 @@
 //! The command line. Reads arguments, runs a command in the running server or alone, prints what came of it.
 //! Does not know tables, keys or frames: commands go through the engine as everybody's do.
 
+mod alone;
 mod arguments;
 pub mod bench;
+pub mod commands;
+mod configuration;
+pub mod control;
+mod doctor;
+mod orders;
+mod paper;
 mod print;
 mod running;
 mod setup;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Task};
+use arguments::{Arguments, Export, Place, Task, Verify};
+use commands::{Answer, Command, Order};
+use paper::{Nowhere, Paper};
 
 /// Parses the arguments, runs the command, gives the exit code: 0 done, 1 refused or failed, 2 wrong usage.
 #[must_use]
@@ -40,8 +50,26 @@ pub fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { place, task } = arguments;
-    match task {
-        Task::Init(init) => setup::init(&place, init).await,
-        Task::Serve(serve) => setup::serve(&place, serve).await,
-    }
+    let answer = match task {
+        Task::Init(init) => setup::init(&place, init).await?,
+        Task::Serve(serve) => return setup::serve(&place, serve).await,
+        Task::Config(task) => configuration::run(&place, &task)?,
+        Task::Doctor => doctor::run(&place).await,
+        Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,
+        Task::Export(export) => exported(&place, export).await?,
+        task => {
+            let order = Order { by: place.by.clone(), command: orders::command(task)? };
+            alone::run(&place, order, &mut Nowhere).await?
+        }
+    };
+    print::answer(&answer, place.json)
+}
+
+/// The file gets its name when the export is filed, and only then.
+async fn exported(place: &Place, typed: Export) -> anyhow::Result<Answer> {
+    let mut paper = Paper::new(&typed.out, typed.format.is_folder())?;
+    let order = Order { by: place.by.clone(), command: Command::Export(orders::export(typed)) };
+    let answer = alone::run(place, order, &mut paper).await?;
+    paper.keep()?;
+    Ok(answer)
 }

@@ -5,20 +5,17 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Init, Place, Serve};
+use super::commands::Answer;
 use super::print;
 use crate::server::serve::Start;
 use crate::server::{Folder, init as making, serve as serving, settings};
 
 /// Makes a data folder and says what it made.
-pub async fn init(place: &Place, _init: Init) -> anyhow::Result<()> {
+pub async fn init(place: &Place, init: Init) -> anyhow::Result<Answer> {
     let folder = Folder::new(&place.data);
     let config = settings::read(&folder, place.config.as_deref())?;
-    let (made, hold) = making::init(&folder, &config).await?;
-    drop(hold);
-    if place.json {
-        return Ok(print::lines([json!(made).to_string()])?);
-    }
-    Ok(print::lines([
+    let made = making::init(&folder, &config, init.organization.as_deref()).await?;
+    let lines = vec![
         format!("data folder   {}", made.data),
         format!("deployment    {}", made.deployment),
         format!("key file      {}", folder.kek().display()),
@@ -26,7 +23,8 @@ pub async fn init(place: &Place, _init: Init) -> anyhow::Result<()> {
         format!("  SHA-256     {}", made.certificate_sha256),
         "Keep a copy of the key file where the backups of the folder are not: without it the record cannot be read."
             .into(),
-    ])?)
+    ];
+    Ok(Answer { object: json!(made), lines, failed: None })
 }
 
 /// Serves until a signal.

@@ -2,14 +2,17 @@
 
 pub mod accept;
 pub mod addresses;
+pub mod caller;
 pub mod guard;
 pub mod health;
+pub mod ops;
 pub mod origin;
 mod pace;
 pub mod page;
 pub mod problem;
 pub mod rate;
 pub mod routes;
+pub mod sessions;
 pub mod site;
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,40 @@
 //! The routes by path. Each has a limit on its body; all stand behind [`guard`](super::guard).
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
-use http::{Response, StatusCode};
+use axum::routing::{delete, get, post};
+use http::{HeaderMap, Response, StatusCode};
 
-use super::problem::{json, no_method, no_route};
+use super::caller::signed_in;
+use super::origin::is_local;
+use super::problem::{json, no_method, no_route, problem};
 use super::site::Site;
-use super::{guard, health, page};
+use super::{guard, health, ops, page, sessions};
+use crate::kernel::base::Refusal;
+use crate::kernel::policy::Roles;
 
-/// The routes of a server with keys.
-pub fn routes(site: Site) -> Router {
+/// The routes of a server with keys, `more` among them.
+pub fn routes(site: Site, more: Router) -> Router {
     Router::new()
         .route("/", get(page::root))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/.well-known/jwks.json", get(jwks))
+        .route("/metrics", get(metrics))
+        .route("/v1/ops", post(ops::ops))
+        .route("/v1/sessions", post(sessions::open))
+        .route("/v1/sessions/{which}", delete(sessions::end))
+        .route("/v1/ws-tickets", post(sessions::ticket))
         .fallback(|| async { no_route() })
         .method_not_allowed_fallback(|| async { no_method() })
-        .layer(from_fn_with_state(site.clone(), guard::unsealed))
+        .with_state(site.clone())
+        .merge(more)
+        .layer(from_fn_with_state(site, guard::unsealed))
         .layer(from_fn(guard::outermost))
-        .with_state(site)
 }
 
 /// The routes of a server that found no key: it lives, and says that it cannot serve.
@@ -31,6 +43,22 @@ pub fn sealed_routes() -> Router {
         .route("/livez", get(health::livez))
         .fallback(|| async { guard::sealed() })
         .layer(from_fn(guard::outermost))
+}
+
+/// For this machine, or with an administrator's token.
+async fn metrics(
+    State(site): State<Site>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if !is_local(peer, &headers, site.trusted_proxies()) {
+        match signed_in(&site, peer, &headers).await {
+            Ok(caller) if caller.subject.roles.has(Roles::ADMINISTRATOR) => {}
+            Ok(_) => return problem(&Refusal::forbidden("Metrics are for administrators.")),
+            Err(refusal) => return problem(&refusal),
+        }
+    }
+    health::metrics(site.metrics())
 }
 
 async fn jwks(State(site): State<Site>) -> Response<Body> {

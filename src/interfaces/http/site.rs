@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::origin::Origins;
 use super::rate::Rates;
+use crate::features::identity::Door;
 use crate::kernel::engine::Engine;
 
 /// Shared by cloning.
@@ -18,7 +19,7 @@ pub struct Site {
 }
 
 struct Inner {
-    engine: Engine,
+    door: Door,
     origins: Origins,
     trusted_proxies: Vec<IpAddr>,
     rates: Rates,
@@ -29,8 +30,8 @@ struct Inner {
 
 /// What a site is made of.
 pub struct Parts {
-    /// Runs commands.
-    pub engine: Engine,
+    /// Turns credentials into people, and runs their ops.
+    pub door: Door,
     /// `https://HOST:PORT` as printed.
     pub printed: String,
     /// The port that is listened on.
@@ -47,18 +48,24 @@ impl Site {
     /// Puts the parts together with what the configuration says.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { engine, printed, port, metrics, jwks, draining } = parts;
-        let config = &engine.shared().config;
+        let Parts { door, printed, port, metrics, jwks, draining } = parts;
+        let config = &door.engine().shared().config;
         let origins = Origins::new(&printed, port, &config.http.origins);
         let trusted_proxies = config.http.trusted_proxies.clone();
         let rates = Rates::new(&config.limits);
-        Self { inner: Arc::new(Inner { engine, origins, trusted_proxies, rates, metrics, jwks, draining }) }
+        Self { inner: Arc::new(Inner { door, origins, trusted_proxies, rates, metrics, jwks, draining }) }
     }
 
-    /// Runs commands.
+    /// Turns credentials into people, and runs their ops.
+    #[must_use]
+    pub fn door(&self) -> &Door {
+        &self.inner.door
+    }
+
+    /// What it all stands on.
     #[must_use]
     pub fn engine(&self) -> &Engine {
-        &self.inner.engine
+        self.inner.door.engine()
     }
 
     /// The web sites that are ours.

@@ -1,0 +1,57 @@
+//! `export`: the record of a patient, taken out and filed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Answer, patient};
+use crate::features::chart::{self, ExportRequest, Format, Out};
+use crate::kernel::base::world::parse_rfc3339;
+use crate::kernel::base::{ChannelId, Micros, Refusal, Stop};
+use crate::kernel::policy::Subject;
+use crate::server::Node;
+
+/// `export`
+#[derive(Serialize, Deserialize)]
+pub struct Export {
+    /// The patient: an id, or `SYSTEM|VALUE`.
+    pub patient: String,
+    /// A word of [`Format`].
+    pub format: String,
+    /// Only what this format has not had yet.
+    pub since_last: bool,
+    /// These channels only; all if none.
+    pub channels: Vec<String>,
+    /// RFC 3339.
+    pub from: Option<String>,
+    /// RFC 3339.
+    pub to: Option<String>,
+    /// With an entry for the patient.
+    pub with_patient: bool,
+    /// Where the command line writes it, as typed: for the answer.
+    pub path: String,
+}
+
+pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &mut dyn Out) -> Result<Answer, Stop> {
+    let patient = patient::named(node, &asked.patient).await?;
+    let format = Format::from_text(&asked.format)
+        .ok_or_else(|| Refusal::invalid("format", "This build does not write that format."))?;
+    let channels = asked.channels.iter().map(|id| id.parse::<ChannelId>()).collect::<Result<Vec<_>, _>>();
+    let channels = channels.map_err(|_| Refusal::invalid("channel", "A channel is named by its id."))?;
+    let request = ExportRequest {
+        channels: (!channels.is_empty()).then_some(channels),
+        from: time("from", asked.from.as_deref())?,
+        to: time("to", asked.to.as_deref())?,
+        since_last: asked.since_last,
+        with_patient: asked.with_patient,
+        ..ExportRequest::all(patient, format)
+    };
+    let summary = chart::export(&node.engine, &subject, request, out).await?;
+    let object = json!({ "path": asked.path, "entries": summary.entries, "channels": summary.channels });
+    let line = format!("{}: {} entries of {} channels", asked.path, summary.entries, summary.channels);
+    Ok(Answer { object, lines: vec![line], failed: None })
+}
+
+fn time(field: &'static str, text: Option<&str>) -> Result<Option<Micros>, Refusal> {
+    let wrong = |_| Refusal::invalid(field, "A time is written as RFC 3339: 2026-11-21T21:00:00Z.");
+    text.map(parse_rfc3339).transpose().map_err(wrong)
+}
