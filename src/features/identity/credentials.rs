@@ -37,7 +37,9 @@ impl Door {
         };
         let session = subject.session;
         let answer = self.internal(subject, "password.set", setting).await?;
-        if let Some(state) = session.and_then(|session| self.engine().book().session(session)) {
+        // A token has no idle log-off, and never steps up.
+        let state = session.and_then(|session| self.engine().book().session(session));
+        if let Some(state) = state.filter(|state| state.idle.is_some()) {
             state.step_up(self.now() + STEP_UP_LASTS);
         }
         Ok(answer)
@@ -105,7 +107,7 @@ impl Door {
         self.internal(subject, "user.password", json!({"handle": row.handle, "password_hash": hash})).await
     }
 
-    /// `token.issue` {handle, label, days}: the answer carries the token, which is not to be had again.
+    /// `token.issue` {handle, label, days, allow}: the answer carries the token, which is not to be had again.
     ///
     /// # Errors
     /// As the op.

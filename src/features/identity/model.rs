@@ -160,6 +160,8 @@ pub struct NewToken {
     pub handle: String,
     pub label: Option<String>,
     pub lasts: Micros,
+    /// A token never steps up; this one was given the right to take records out from the start.
+    pub exports: bool,
 }
 
 impl NewToken {
@@ -169,7 +171,12 @@ impl NewToken {
             return Err(Refusal::invalid("days", "A token lasts 1 to 365 days."));
         }
         let label = fields.string("label")?.map(|text| bounded("label", text, TITLE_CHARS_MAX)).transpose()?;
-        Ok(Self { handle: known_handle(fields)?, label, lasts: days * DAY })
+        let allow = fields.strings("allow")?;
+        if allow.iter().any(|name| name != "export") {
+            // `administration` is reserved: accounts and keys are not administered over the wire.
+            return Err(Refusal::invalid("allow", "A token may be allowed: export."));
+        }
+        Ok(Self { handle: known_handle(fields)?, label, lasts: days * DAY, exports: !allow.is_empty() })
     }
 }
 
@@ -217,5 +224,6 @@ mod tests {
         for days in [0, -1, 366, i64::MAX] {
             assert_eq!(lasts(json!({"handle": "a", "days": days})).unwrap_err().field, Some("days"));
         }
+        assert_eq!(lasts(json!({"handle": "a", "allow": ["administration"]})).unwrap_err().field, Some("allow"));
     }
 }

@@ -67,7 +67,10 @@ pub(super) async fn change_password(cx: &mut Write<'_>, data: &Data) -> Result<R
     let hash = required(data, "password_hash")?;
     sql::set_password(cx.ledger().change(), user, hash).await?;
     let ended = close_sessions(cx, user, session).await?;
-    if let Some(session) = session {
+    // A token never steps up, whoever holds it.
+    if let Some(session) = session
+        && sql::session(cx.ledger().tx(), session).await?.is_some_and(|row| row.kind == SessionKind::Password.number())
+    {
         sql::step_up(cx.ledger().change(), session, now + STEP_UP_LASTS).await?;
     }
     cx.ledger().raise(user).await?;
@@ -164,7 +167,7 @@ pub(super) async fn issue_token(cx: &mut Write<'_>, data: &Data) -> Result<Reply
         address: None,
         at: now,
         expires_at,
-        stepped_up_until: 0,
+        stepped_up_until: if new.exports { expires_at } else { 0 },
     };
     sql::add_session(cx.ledger().change(), &row).await?;
     cx.about(ThingId(id.0));
@@ -205,6 +208,7 @@ pub(super) async fn list_tokens(cx: &mut Read, data: &Data) -> Result<Value, Sto
                 "id": row.id.to_string(), "user": row.account.to_string(), "handle": handle_of(row.account),
                 "label": row.label, "created_at": rfc3339(row.created_at), "active_at": rfc3339(active_at),
                 "expires_at": rfc3339(row.expires_at),
+                "allow": if row.stepped_up_until > 0 { json!(["export"]) } else { json!([]) },
             })
         })
         .collect();

@@ -341,11 +341,20 @@ async fn a_personal_token_lasts_its_days_without_idle() {
     home.house.advance(MINUTE);
     assert_eq!(home.code_of(&token).await, Some(Code::Unauthenticated));
 
+    let change = data(json!({"old": PASSWORD, "new": "seven slow harbour lights"}));
     let (token, issued) = home.token(30).await;
-    assert_eq!(home.code_of(&token).await, None);
+    let plain = home.door.bearer(&token, None).await.unwrap();
+    home.door.run(plain.subject, "password.change", change).await.unwrap();
+    assert_eq!(home.door.bearer(&token, None).await.unwrap().subject.stepped_up_until, 0, "a token never steps up");
+    let new = data(json!({"handle": "mlindqvist", "allow": ["export"]}));
+    let exporter = home.door.issue_token(home.operator.clone(), new).await.unwrap();
+    let exporter = home.door.bearer(exporter["token"].as_str().unwrap(), None).await.unwrap();
+    assert_eq!(exporter.subject.stepped_up_until, exporter.expires_at);
+    home.house.run(&home.operator, "token.revoke", json!({"id": exporter.session.to_string()})).await;
     let listed = home.house.run(&home.operator, "token.list", json!({"handle": "mlindqvist"})).await;
     let tokens = listed["tokens"].as_array().unwrap();
     assert_eq!((tokens.len(), &tokens[0]["id"], &tokens[0]["handle"]), (1, &issued["id"], &json!("mlindqvist")));
+    assert_eq!(tokens[0]["allow"], json!([]));
     home.house.run(&home.operator, "token.revoke", json!({"id": issued["id"]})).await;
     assert_eq!(home.code_of(&token).await, Some(Code::Unauthenticated));
     let again = home.house.code(&home.operator, "token.revoke", json!({"id": issued["id"]})).await;
