@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -81,6 +81,19 @@ impl Node {
         let checkpoints = CancellationToken::new();
         db.spawn_checkpointer(checkpoints.clone());
         Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, _hold: Arc::new(hold) })))
+    }
+
+    /// As [`Node::open`] on a folder that nobody holds yet, for what cannot do without the keys.
+    ///
+    /// # Errors
+    /// As [`Node::open`]; also when the key is missing.
+    pub async fn open_unsealed(folder: Folder, config: Config, outlet: Arc<dyn Outlet>) -> anyhow::Result<Self> {
+        folder.demand_initialised()?;
+        let hold = folder.hold().await?;
+        match Self::open(folder, hold, config, World::system(), outlet).await? {
+            Opened::Open(node) => Ok(*node),
+            Opened::Sealed(reason, _) => bail!("{reason}"),
+        }
     }
 
     /// The id that is bound into every sealed value.

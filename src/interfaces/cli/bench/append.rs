@@ -206,7 +206,7 @@ pub async fn run(parent: &Path, options: &Options) -> anyhow::Result<Vec<Append>
     let path = parent.join(format!("append-{}", World::system().id()));
     let folder = Folder::new(&path);
     let config = Config::default();
-    drop(init::init(&folder, &config).await?);
+    init::init(&folder, &config, None).await?;
     let node = Node::open_unsealed(folder, config, Arc::new(Silent)).await?;
     let found = rounds(&node.engine, options).await;
     node.close().await;
@@ -244,7 +244,11 @@ async fn fill(engine: &Engine, nurse: &Subject, places: &[Target], entries: u64)
     while done < entries {
         let seconds = 10;
         let row = measure(engine, nurse, places, 256, seconds, false, done).await;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate of a bench, far below 2^52")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate of a bench, far below 2^52"
+        )]
         let written = (row.entries_per_second * (seconds + 1) as f64) as u64;
         done += written.max(1);
         tracing::info!(entries = done, per_second = row.entries_per_second as i64, "Filling");
