@@ -9,8 +9,8 @@ use crate::kernel::policy::{self, Subject};
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Records ends as they come, for as long as the engine runs. `by` is who the entries name: the built-in user of the deployment,
-/// acting with the authority of the host.
+/// Records ends as they come, for as long as the engine runs. `by` is who the entries name: the deployment's built-in user, with the
+/// authority of the host.
 pub async fn keep(engine: Engine, by: Subject) {
     loop {
         tokio::time::sleep(EVERY).await;
@@ -20,7 +20,7 @@ pub async fn keep(engine: Engine, by: Subject) {
     }
 }
 
-/// Records the ends that are due, and gives how many.
+/// Records the ends that are due, by somebody with the authority of the host, and gives how many.
 ///
 /// # Errors
 /// The database's.
