@@ -9,6 +9,8 @@ mod model;
 mod pages;
 mod posting;
 pub mod sql;
+#[cfg(test)]
+pub(crate) mod tests;
 mod words;
 
 use serde_json::Value;
