@@ -1,13 +1,16 @@
 //! Conversations over a whole engine, with the ops of patients and plans that real teams use.
 
 mod audiences;
+mod chart;
 mod corrections;
 mod pages;
 mod posts;
 
 use serde_json::{Value, json};
 
-use crate::kernel::base::{ChannelId, Code, ItemId, PatientId, ThingId, UserId};
+use crate::kernel::base::world::parse_rfc3339;
+use crate::kernel::base::{ChannelId, Code, EntryId, ItemId, PatientId, ThingId, UserId};
+use crate::kernel::log::Fact;
 use crate::kernel::policy::{PersonKind, Subject};
 use crate::testing::{House, id_of};
 
@@ -120,4 +123,53 @@ pub(crate) fn with(mut data: Value, more: Value) -> Value {
 /// The `seq` of each event of a page.
 pub(crate) fn seqs(page: &Value) -> Vec<i64> {
     page["events"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect()
+}
+
+/// An entry of another time, and what an exporter offers beside it.
+pub(crate) fn charted(event: &str, body: &Value, more: Value) -> (Fact, Value) {
+    let uuid = |n| uuid::Uuid::from_u128(n);
+    let body = serde_json::value::to_raw_value(body).unwrap();
+    let fact = Fact {
+        id: EntryId(uuid(7)),
+        event: event.into(),
+        kind: 1,
+        flags: 0,
+        epoch: 0,
+        patient: PatientId(uuid(1)),
+        channel: ChannelId(uuid(3)),
+        seq: 1,
+        at: parse_rfc3339("2026-03-02T16:02:00Z").unwrap(),
+        by: UserId(uuid(4)),
+        item: Some(ItemId(uuid(2))),
+        body: body.into(),
+        r: [0; 32],
+        commitment: [0; 32],
+        files: [0; 32],
+        head: [0; 32],
+    };
+    let context = json!({
+        "system": "urn:uuid:x",
+        "subject": {"reference": "Patient/1"},
+        "plan": {"reference": "CarePlan/1"},
+        "header": {"reference": "Communication/3"},
+        "organization": {"reference": "Organization/1"},
+        "device": {"reference": "Device/1"},
+        "author": {"reference": "Practitioner/a", "display": "Maja Lindqvist"},
+        "profession": "",
+        "family": false,
+        "recipients": [{"reference": "Practitioner/a"}, {"reference": "Practitioner/b"}],
+        "item": {"reference": "Goal/2", "display": "Pressure below 140"},
+        "based_on": [{"reference": "CarePlan/1"}],
+        "goals": [{"reference": "Goal/2"}],
+        "recorded": "2026-03-02T16:02:00.000Z",
+        "restricted": false,
+        "update": false,
+        "changes": [],
+        "known": {
+            uuid(4).to_string(): {"reference": "RelatedPerson/4"},
+            uuid(5).to_string(): {"reference": "Communication/5"},
+            uuid(6).to_string(): {"reference": "DocumentReference/6"},
+        },
+    });
+    (fact, with(context, more))
 }

@@ -153,7 +153,7 @@ async fn channel_me_is_paged_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_wide_page_is_quick_to_make() {
+async fn the_largest_page_is_whole() {
     let ward = Ward::open().await;
     for n in 0..200 {
         ward.post(&ward.lead, ward.care_team, &n.to_string()).await;
