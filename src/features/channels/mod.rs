@@ -3,12 +3,15 @@
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
+pub mod chart;
 mod conversation;
 mod message;
 mod model;
 mod pages;
 mod posting;
 pub mod sql;
+#[cfg(test)]
+pub(crate) mod tests;
 mod words;
 
 use serde_json::Value;
@@ -110,5 +113,9 @@ impl Feature for Channels {
 
     fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
         Box::pin(conversation::open_first(cx, fact))
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 }

@@ -2,7 +2,10 @@
 //! Does not know: sockets, who is told of an entry. It has no table: a note is its entry and its name.
 //! Invariant: a note's text never changes.
 
+mod chart;
 mod model;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
@@ -62,6 +65,10 @@ impl Feature for Notes {
             more.insert("late".into(), late.into());
         }
         more
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 }
 

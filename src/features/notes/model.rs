@@ -85,9 +85,23 @@ impl Instant {
     fn parse(fields: Fields<'_>, field: &'static str) -> Result<Option<Self>, Refusal> {
         let Some(at) = fields.time(field)? else { return Ok(None) };
         let sent = fields.string(field)?.unwrap_or_default();
-        let plain = sent.len() <= 30 && sent.ends_with('Z') && sent.as_bytes().get(10) == Some(&b'T');
-        Ok(Some(Self { at, text: if plain { sent.to_owned() } else { rfc3339(at) } }))
+        Ok(Some(Self { at, text: if is_utc(sent) { sent.to_owned() } else { rfc3339(at) } }))
     }
+}
+
+/// Whether a text that was read as a time has the form every reader knows: `2026-11-21T14:10:00Z`, with or without a fraction.
+fn is_utc(text: &str) -> bool {
+    let shape = |at: usize, c: u8| match at {
+        4 | 7 => c == b'-',
+        10 => c == b'T',
+        13 | 16 => c == b':',
+        _ => c.is_ascii_digit(),
+    };
+    let Some((seconds, rest)) = text.split_at_checked(19) else { return false };
+    let fraction =
+        rest.strip_suffix('Z').map(|rest| rest.strip_prefix('.').unwrap_or(if rest.is_empty() { "0" } else { "" }));
+    seconds.bytes().enumerate().all(|(at, c)| shape(at, c))
+        && fraction.is_some_and(|digits| (1..=9).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
 /// The command `note.log`.
@@ -287,7 +301,10 @@ mod tests {
         let kept = |held_at: &str| logged(json!({ "held_at": held_at })).unwrap().held_at;
         assert_eq!(kept("2026-11-21T14:10:00Z"), "2026-11-21T14:10:00Z");
         assert_eq!(kept("2026-11-21T16:10:00+02:00"), "2026-11-21T14:10:00.000000Z");
-        assert_eq!(kept("2026-11-21 14:10Z"), "2026-11-21T14:10:00.000000Z");
+        assert_eq!(kept("2026-11-21T14:10:00.25Z"), "2026-11-21T14:10:00.25Z");
+        for odd in ["2026-11-21 14:10Z", "2026-11-21t14:10:00z", "2026-11-21T14:10Z", "2026-11-21T14:10:00Z[UTC]"] {
+            assert_eq!(kept(odd), "2026-11-21T14:10:00.000000Z", "{odd}");
+        }
     }
 
     #[test]

@@ -1,0 +1,254 @@
+//! Messages as the chart takes them: one Communication (FHIR R4) with the words as they stand now, and a Provenance for each later
+//! change the receiver has to hear of. What notes write alike stands here too.
+//! Does not know: Bundles, requests, who sends it. Nothing is invented: what the record does not say is left out.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::message::{Amended, Posted, Retracted};
+use super::posting;
+use super::words::Words;
+use crate::kernel::log::Fact;
+
+/// What stands for the words of a message that was taken back, whoever took it back.
+pub const RETRACTED_TEXT: &str = "Retracted by author";
+const PERTAINS_TO_GOAL: &str = "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal";
+const TERMINOLOGY: &str = "http://terminology.hl7.org/CodeSystem/";
+
+/// What the exporter offers to every kind, read by name (the table stands at the head of `features/chart`).
+#[derive(Clone, Copy)]
+pub struct Offered<'a>(pub &'a Value);
+
+impl<'a> Offered<'a> {
+    /// A member; null if it is not there.
+    #[must_use]
+    pub fn get(self, name: &str) -> &'a Value {
+        self.0.get(name).unwrap_or(&Value::Null)
+    }
+
+    /// A truth value, false if it is not there.
+    #[must_use]
+    pub fn is(self, name: &str) -> bool {
+        self.get(name).as_bool().unwrap_or(false)
+    }
+
+    /// A text, empty if it is not there.
+    #[must_use]
+    pub fn text(self, name: &str) -> &'a str {
+        self.get(name).as_str().unwrap_or_default()
+    }
+
+    /// A list, empty if it is not there.
+    #[must_use]
+    pub fn list(self, name: &str) -> &'a [Value] {
+        self.get(name).as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// An identifier of ours.
+    #[must_use]
+    pub fn identifier(self, id: &str) -> Value {
+        json!({"system": self.get("system"), "value": id})
+    }
+
+    /// What one of our ids stands for in the chart.
+    #[must_use]
+    pub fn known(self, id: &str) -> Option<&'a Value> {
+        self.get("known").get(id)
+    }
+
+    /// The goals it is about, as extensions (*pertainsToGoal*).
+    #[must_use]
+    pub fn goals(self) -> Vec<Value> {
+        self.list("goals").iter().map(|goal| json!({"url": PERTAINS_TO_GOAL, "valueReference": goal})).collect()
+    }
+
+    /// Confidentiality, and whether patient or family wrote it.
+    #[must_use]
+    pub fn security(self) -> Value {
+        let code = if self.is("restricted") { "R" } else { "N" };
+        let mut labels = vec![json!({"system": format!("{TERMINOLOGY}v3-Confidentiality"), "code": code})];
+        if self.is("family") {
+            labels.push(json!({"system": format!("{TERMINOLOGY}v3-ObservationValue"), "code": "PATAST"}));
+        }
+        json!(labels)
+    }
+
+    /// Everyone the list names but the author of the entry.
+    #[must_use]
+    pub fn recipients(self) -> Vec<Value> {
+        let author = &self.get("author")["reference"];
+        self.list("recipients").iter().filter(|one| one["reference"] != *author).cloned().collect()
+    }
+
+    /// A Provenance about `target`, by a person and this server.
+    #[must_use]
+    pub fn provenance(self, id: &str, target: &[String], activity: &str, recorded: &Value, who: &Value) -> Value {
+        let agent = |code: &str, who: &Value| json!({"type": {"coding": [{"system": format!("{TERMINOLOGY}provenance-participant-type"), "code": code}]}, "who": who});
+        let targets: Vec<Value> = target.iter().map(|reference| json!({ "reference": reference })).collect();
+        json!({
+            "resourceType": "Provenance",
+            "id": id,
+            "target": targets,
+            "recorded": recorded,
+            "activity": {"coding": [{"system": format!("{TERMINOLOGY}v3-DataOperation"), "code": activity}]},
+            "agent": [agent("author", who), agent("assembler", self.get("device"))],
+        })
+    }
+}
+
+/// One code of *v3-ParticipationMode*.
+#[must_use]
+pub fn medium(code: &str, display: &str) -> Value {
+    json!([{"coding": [{"system": format!("{TERMINOLOGY}v3-ParticipationMode"), "code": code, "display": display}]}])
+}
+
+/// A text as FHIR holds one: no control characters but tab and line ends (*string*, FHIR R4).
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// A generated narrative: each line a paragraph, everything escaped, nothing active.
+#[must_use]
+pub fn narrative(lines: &[&str]) -> Value {
+    let mut div = String::from("<div xmlns=\"http://www.w3.org/1999/xhtml\">");
+    for line in lines.iter().filter(|line| !line.is_empty()) {
+        let _ = write!(div, "<p>{}</p>", escaped(&plain(line)));
+    }
+    div.push_str("</div>");
+    json!({"status": "generated", "div": div})
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push_str("<br/>"),
+            '\r' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Removes members that are null or empty: FHIR has neither.
+#[must_use]
+pub fn without_empty(mut resource: Value) -> Value {
+    let empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    };
+    if let Some(members) = resource.as_object_mut() {
+        members.retain(|_, value| !empty(value));
+    }
+    resource
+}
+
+/// What became of a message after it was posted.
+struct Current {
+    words: Words,
+    retracted: Option<String>,
+}
+
+/// A change of `changes`, as the type its event says; none if it is another one.
+fn change<T: serde::de::DeserializeOwned>(change: &Value, event: &str) -> Option<T> {
+    if change.get("event")?.as_str()? != event {
+        return None;
+    }
+    T::deserialize(change.get("data")?).ok()
+}
+
+fn current(posted: Words, changes: &[Value]) -> Current {
+    let mut current = Current { words: posted, retracted: None };
+    for one in changes {
+        if let Some(Amended { words, .. }) = change(one, posting::AMENDED) {
+            current.words = words;
+        } else if let Some(Retracted { reason, .. }) = change(one, posting::RETRACTED) {
+            current.retracted = Some(reason);
+        }
+    }
+    current
+}
+
+/// The resources of a `message.posted`; none for any other entry: corrections are told with the message they correct.
+#[must_use]
+pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
+    if &*fact.event != posting::POSTED {
+        return Vec::new();
+    }
+    let Ok(posted) = fact.read::<Posted>() else { return Vec::new() };
+    let offered = Offered(context);
+    let id = fact.id.to_string();
+    let changes = offered.list("changes");
+    let current = current(posted.words, changes);
+    let content = if current.retracted.is_some() { RETRACTED_TEXT.into() } else { plain(&current.words.plain()) };
+    // Only a message can be answered in FHIR; a reply to a note stands beside it by its item.
+    let answered = posted.reply_to.and_then(|to| offered.known(&to.to_string()).cloned());
+    let answered = answered.filter(|to| to["reference"].as_str().is_some_and(|to| to.starts_with("Communication/")));
+    let who = offered.get("author")["display"].as_str().unwrap_or_default();
+    let head = format!("{who}, {}", offered.text("recorded"));
+    let item = offered.get("item")["display"].as_str().unwrap_or_default();
+    let communication = json!({
+        "resourceType": "Communication",
+        "meta": {"security": offered.security()},
+        "text": narrative(&[&head, item, &content]),
+        "extension": offered.goals(),
+        "identifier": [offered.identifier(&id)],
+        "basedOn": offered.list("based_on"),
+        "partOf": some(offered.get("header")),
+        "inResponseTo": answered.into_iter().collect::<Vec<_>>(),
+        "status": if current.retracted.is_some() { "entered-in-error" } else { "completed" },
+        "statusReason": current.retracted.as_ref().map(|reason| json!({"text": plain(reason)})),
+        "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": "notification"}], "text": "Care team message"}],
+        "priority": posted.priority.map(super::message::Priority::text),
+        "medium": medium("ONLINEWRIT", "online written"),
+        "subject": offered.get("subject"),
+        "about": some(offered.get("item")),
+        "sent": offered.get("recorded"),
+        "recipient": offered.recipients(),
+        "sender": offered.get("author"),
+        "payload": [{"contentString": content}],
+    });
+    let mut resources = vec![without_empty(communication)];
+    resources.extend(changes.iter().filter_map(|change| correction(offered, &id, change)));
+    resources
+}
+
+/// The member as a list of one; empty if there is none.
+fn some(value: &Value) -> Vec<&Value> {
+    Some(value).filter(|value| !value.is_null()).into_iter().collect()
+}
+
+/// What a receiver is told of a change: a retraction always, anything else only if it has an older state of the message.
+fn correction(offered: Offered<'_>, message: &str, one: &Value) -> Option<Value> {
+    let event = one.get("event")?.as_str()?;
+    let (activity, reason) = match event {
+        posting::RETRACTED => ("NULLIFY", change::<Retracted>(one, event)?.reason),
+        posting::AMENDED => ("UPDATE", "Amended by the author".to_owned()),
+        posting::RELINKED => ("UPDATE", "Linked to another care plan item".to_owned()),
+        _ => return None,
+    };
+    let had = one.get("had").and_then(Value::as_bool).unwrap_or(false);
+    if had || (activity == "UPDATE" && !offered.is("update")) {
+        return None;
+    }
+    let target = [format!("Communication/{message}")];
+    let id = one.get("id")?.as_str()?;
+    let mut provenance = offered.provenance(id, &target, activity, one.get("recorded")?, one.get("author")?);
+    let members: &mut Map<String, Value> = provenance.as_object_mut()?;
+    members.insert("reason".into(), json!([{"text": plain(&reason)}]));
+    if activity == "UPDATE" {
+        // Which version the receiver holds is known to the receiver alone: named by what identifies the message.
+        let what = json!({"identifier": offered.identifier(message), "display": "The message as received before"});
+        members.insert("entity".into(), json!([{"role": "revision", "what": what}]));
+    }
+    Some(provenance)
+}
