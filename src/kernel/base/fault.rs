@@ -38,6 +38,10 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Failed(Fault::Sealed) => Refusal::new(Code::Sealed),
+            // No connection was to be had, so nothing was done.
+            Self::Failed(Fault::Database(sqlx::Error::PoolTimedOut)) => {
+                Refusal::new(Code::Busy).detail("The database does not answer. Try again.").retry_after_ms(1000)
+            }
             Self::Failed(_) => Refusal::new(Code::Internal).detail(
                 "The outcome is unknown. Repeat with the same key; the first result is returned if it was kept.",
             ),

@@ -1,7 +1,9 @@
 //! Group commit without a timer: whatever queued during the last commit is the next transaction.
 //! Replies after the commit, news after the replies are free to go. A fault rolls the batch back and runs its commands singly.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -9,25 +11,31 @@ use tokio::sync::{mpsc, oneshot};
 use super::auditor::Auditor;
 use super::execution::{self, Outcome, log_fault};
 use super::ledger::Ledger;
-use super::outlet::Outlet;
+use super::outlet::{News, Outlet};
 use super::write::{Seen, SeenKeys};
 use super::{Command, Job, Shared};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, Refusal, Stop, UserId};
 use crate::kernel::log;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::store::append::{self, KeyAsked};
-use crate::kernel::store::is_storage_failure;
+use crate::kernel::store::{is_disk_full, is_storage_failure};
 
 /// How often counts of refusals are looked at when nothing else is committed.
-const SETTLE_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+const SETTLE_EVERY: Duration = Duration::from_secs(10);
+/// How long a database that failed may stay away before the process ends: longer than its restart takes.
+const REOPEN_TRIES: u32 = 120;
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
+    queue: mpsc::Receiver<Job>,
     ledger: Ledger,
     auditor: Auditor,
     outlet: Arc<dyn Outlet>,
     /// The latest time given to a batch: the stream of audit times does not go back.
     latest: Micros,
+    /// A transaction was begun by the latest attempt: until then a failure means that nothing was done.
+    begun: bool,
 }
 
 enum Answer {
@@ -45,68 +53,70 @@ impl Answer {
     }
 }
 
-fn refuse(job: Job, refusal: &Refusal) {
-    match job {
-        Job::Command(command) => drop(command.answer.send(Err(refusal.clone()))),
-        Job::Audit { answer, .. } => drop(answer.send(Err(refusal.clone()))),
-        Job::Stop => {}
-    }
+fn busy(detail: &str) -> Refusal {
+    Refusal::new(Code::Busy).detail(detail).retry_after_ms(1000)
 }
 
 impl Committer {
-    pub(super) async fn open(shared: Arc<Shared>, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
+    pub(super) async fn open(
+        shared: Arc<Shared>,
+        queue: mpsc::Receiver<Job>,
+        outlet: Arc<dyn Outlet>,
+    ) -> Result<Self, Fault> {
         let mut tx = shared.db.read().await?;
         let auditor = Auditor::open(&mut tx).await?;
         drop(tx);
         let ledger = Ledger::new(shared.clone());
-        Ok(Self { shared, ledger, auditor, outlet, latest: 0 })
+        Ok(Self { shared, queue, ledger, auditor, outlet, latest: 0, begun: false })
     }
 
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>, batch_max: usize) {
+    pub(super) async fn run(mut self, batch_max: usize) {
         let mut jobs = Vec::with_capacity(batch_max);
         loop {
-            let received = tokio::time::timeout(SETTLE_EVERY, queue.recv_many(&mut jobs, batch_max)).await;
+            let received = tokio::time::timeout(SETTLE_EVERY, self.queue.recv_many(&mut jobs, batch_max)).await;
             match received {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(_) => {
-                    self.auditor.settle(self.shared.world.now());
+                    self.auditor.settle(self.now());
                     if self.auditor.is_empty() {
                         continue;
                     }
                 }
             }
-            let received = jobs.len();
-            jobs.retain(|job| !matches!(job, Job::Stop));
-            let stop = jobs.len() < received;
-            self.group(std::mem::take(&mut jobs)).await;
-            if stop {
-                break;
+            if jobs.iter().any(|job| matches!(job, Job::Stop)) {
+                // What is queued is still done; what comes later is refused.
+                self.queue.close();
+                jobs.retain(|job| !matches!(job, Job::Stop));
             }
+            metrics::histogram!("carethread_batch_commands").record(jobs.len() as f64);
+            self.group(std::mem::take(&mut jobs)).await;
+        }
+        self.auditor.settle(Micros::MAX);
+        if !self.auditor.is_empty() {
+            self.group(Vec::new()).await;
         }
     }
 
+    fn now(&self) -> Micros {
+        self.shared.book.latest(self.shared.world.now()).max(self.latest)
+    }
+
     async fn group(&mut self, jobs: Vec<Job>) {
-        metrics::histogram!("carethread_batch_commands").record(jobs.len() as f64);
         let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
         let Err(fault) = self.attempt(&mut jobs).await else { return };
         self.undo().await;
-        if self.storage_failed(&fault).await {
-            jobs.into_iter().flatten().for_each(|job| refuse(job, &Stop::Failed(Fault::Defect("storage")).refusal()));
+        let broken_by_one = self.begun && jobs.len() > 1 && !is_of_storage(&fault);
+        if !broken_by_one {
+            self.failed(jobs.into_iter().flatten().collect(), fault).await;
             return;
         }
-        if jobs.len() == 1 {
-            self.give_up(jobs.pop().flatten(), fault).await;
-            return;
-        }
-        // One of them broke it; singly, only that one fails.
+        // Singly, only that one fails.
         for job in jobs {
             let mut single = [job];
             if let Err(fault) = self.attempt(&mut single).await {
                 self.undo().await;
-                self.storage_failed(&fault).await;
-                let [job] = single;
-                self.give_up(job, fault).await;
+                self.failed(single.into_iter().flatten().collect(), fault).await;
             }
         }
     }
@@ -117,49 +127,119 @@ impl Committer {
             tx.rollback().await;
         }
         self.ledger.forget();
-        self.auditor.drop_pending();
+        self.auditor.rolled_back();
     }
 
-    /// After a failed fsync nothing on the handle is to be trusted (security: never retry it): drop it, open anew, verify, go on or exit.
-    async fn storage_failed(&mut self, fault: &Fault) -> bool {
-        let Fault::Database(error) = fault else { return false };
-        if !is_storage_failure(error) {
-            return false;
+    /// Answers jobs whose transaction failed for good, and mends what can be mended.
+    async fn failed(&mut self, jobs: Vec<Job>, fault: Fault) {
+        let op = match jobs.as_slice() {
+            [Job::Command(command)] => command.op.name,
+            [Job::Audit { .. }] => "audit",
+            _ => "commit",
+        };
+        log_fault(&fault, op);
+        if matches!(&fault, Fault::Database(error) if is_disk_full(error)) {
+            self.disk_full(jobs).await;
+            return;
         }
-        log_fault(fault, "commit");
+        let storage = is_of_storage(&fault);
+        let refusal =
+            if self.begun { Stop::Failed(fault).refusal() } else { busy("The database does not answer. Try again.") };
+        // Before the handle is mended, which may take long.
+        jobs.into_iter().for_each(|job| self.refuse(job, &refusal));
+        if storage {
+            self.recover().await;
+        }
+    }
+
+    fn refuse(&mut self, job: Job, refusal: &Refusal) {
+        match job {
+            Job::Command(command) => {
+                let audit = Draft {
+                    category: command.op.category,
+                    outcome: refusal.code.text(),
+                    ..Draft::of(&command.subject, command.op.name)
+                };
+                self.auditor.failed(audit, self.now());
+                drop(command.answer.send(Err(refusal.clone())));
+            }
+            Job::Audit { answer, .. } => drop(answer.send(Err(refusal.clone()))),
+            Job::Stop => {}
+        }
+    }
+
+    /// Writes are refused; reads go on as long as their audit can be written (security: rule 8 of the reliability contract). The handle is
+    /// kept: a write that found no room was not synced, so nothing on it is in doubt.
+    async fn disk_full(&mut self, jobs: Vec<Job>) {
+        tracing::error!("The disk is full: writes are refused until there is room");
+        metrics::counter!("carethread_disk_full_total").increment(1);
+        let refusal = busy("The disk is full. Nothing can be written until there is room.");
+        let (audits, commands): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| matches!(job, Job::Audit { .. }));
+        let beside_commands = !commands.is_empty();
+        commands.into_iter().for_each(|job| self.refuse(job, &refusal));
+        let mut audits: Vec<Option<Job>> = audits.into_iter().map(Some).collect();
+        if beside_commands && !audits.is_empty() && self.attempt(&mut audits).await.is_err() {
+            self.undo().await;
+        }
+        audits.into_iter().flatten().for_each(|job| self.refuse(job, &refusal));
+    }
+
+    /// After a failed sync nothing on the handle is to be trusted (security: never retry it): drop it, open anew, verify, go on or exit.
+    async fn recover(&mut self) {
         tracing::error!("The storage failed; the handle is dropped and opened anew");
-        if let Err(error) = self.reopen().await {
-            tracing::error!(error = %error, "The record could not be opened again; ending so that nothing rests on it");
-            std::process::exit(1);
+        // Whether the commit is there is unknown. If it is, its sessions have ended: none of them goes on.
+        for session in std::mem::take(&mut self.ledger.news.ended) {
+            self.shared.book.end_session(session);
         }
-        true
+        for _ in 0..REOPEN_TRIES {
+            match self.reopen().await {
+                Ok(()) => return,
+                Err(Fault::Sealed) => {
+                    tracing::warn!("The record was opened again while sealed, so that its heads are not verified");
+                    return;
+                }
+                Err(Fault::Integrity(reason)) => {
+                    tracing::error!(reason, "The record does not hold");
+                    break;
+                }
+                Err(fault) => log_fault(&fault, "reopen"),
+            }
+            self.refuse_queued();
+            tokio::time::sleep(REOPEN_PAUSE).await;
+        }
+        tracing::error!("The record could not be opened again; ending so that nothing rests on it");
+        std::process::exit(1);
+    }
+
+    /// Nobody waits for a database that is away.
+    fn refuse_queued(&mut self) {
+        let refusal = busy("The database does not answer. Try again.");
+        while let Ok(job) = self.queue.try_recv() {
+            if matches!(job, Job::Stop) {
+                self.queue.close();
+            }
+            self.refuse(job, &refusal);
+        }
     }
 
     async fn reopen(&mut self) -> Result<(), Fault> {
         self.shared.db.reopen().await.map_err(|_| Fault::Defect("the database does not open again"))?;
+        super::load_persons(&self.shared).await?;
         let mut tx = self.shared.db.read().await?;
-        self.auditor = Auditor::open(&mut tx).await?;
         log::verify::newest(&mut tx, &self.shared.vault).await
-    }
-
-    async fn give_up(&mut self, job: Option<Job>, fault: Fault) {
-        let Some(job) = job else { return };
-        let op = if let Job::Command(command) = &job { command.op.name } else { "audit" };
-        log_fault(&fault, op);
-        let refusal = Stop::Failed(fault).refusal();
-        if let Job::Command(command) = &job {
-            let mut audit = Draft::of(&command.subject, command.op.name);
-            audit.outcome = Code::Internal.text();
-            self.auditor.add(audit);
-        }
-        refuse(job, &refusal);
     }
 
     /// One transaction over `jobs`. On success all are answered and taken out; on a fault all are left in.
     async fn attempt(&mut self, jobs: &mut [Option<Job>]) -> Result<(), Fault> {
-        let now = self.shared.book.latest(self.shared.world.now()).max(self.latest);
+        let now = self.now();
         self.latest = now;
-        self.ledger.begin(self.shared.db.write().await?);
+        self.auditor.settle(now);
+        self.begun = false;
+        let tx = self.shared.db.write().await?;
+        self.begun = true;
+        self.ledger.begin(tx);
+        self.auditor.begin(self.ledger.tx()).await?;
         let mut seen = self.seen_keys(jobs).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs.iter().flatten() {
@@ -181,7 +261,7 @@ impl Committer {
         self.ledger.flush().await?;
         let flushed = self.auditor.flush(self.ledger.tx(), now).await?;
         self.ledger.take_tx()?.commit().await?;
-        self.auditor.committed(flushed);
+        self.auditor.committed(&flushed);
         let news = self.ledger.committed();
         for (slot, outcome) in jobs.iter_mut().zip(outcomes) {
             match (slot.take(), outcome) {
@@ -190,11 +270,20 @@ impl Committer {
                 _ => {}
             }
         }
-        if !news.is_empty() {
-            metrics::counter!("carethread_entries_total").increment(news.facts.len() as u64);
-            self.outlet.publish(news);
-        }
+        self.publish(news);
         Ok(())
+    }
+
+    fn publish(&self, news: News) {
+        if news.is_empty() {
+            return;
+        }
+        metrics::counter!("carethread_entries_total").increment(news.facts.len() as u64);
+        // Listeners that miss news find a hole in `seq` and resume; writers do not end with them.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.outlet.publish(news))).is_err() {
+            metrics::counter!("carethread_faults_total").increment(1);
+            tracing::error!("The outlet panicked; its listeners may have missed news");
+        }
     }
 
     async fn command(
@@ -245,4 +334,8 @@ impl Committer {
         }
         Ok(seen)
     }
+}
+
+fn is_of_storage(fault: &Fault) -> bool {
+    matches!(fault, Fault::Database(error) if is_storage_failure(error))
 }

@@ -1,5 +1,8 @@
 //! One command run inside a batch, and what its stop means.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use super::ledger::Ledger;
@@ -7,8 +10,8 @@ use super::write::{SeenKeys, Write};
 use super::{Command, CommandKey, Data, Shared};
 use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop};
 use crate::kernel::crypto;
-use crate::kernel::policy::Subject;
 use crate::kernel::policy::audit::Draft;
+use crate::kernel::policy::{PersonKind, Roles, Subject};
 
 /// How a command ended inside its batch; only the commit makes it true.
 pub enum Outcome {
@@ -36,6 +39,18 @@ pub(super) fn take_key(shared: &Shared, op: &str, data: &mut Data) -> Result<Opt
     Ok(Some(CommandKey { key, mac, mac_version: system.version }))
 }
 
+/// The MAC of a command under an older version of the system key: what a key of before its rotation is compared with.
+pub(super) fn mac_at(shared: &Shared, version: u32, command: &Command) -> Result<[u8; 32], Fault> {
+    let system = shared.vault.keyring().system_at(version)?;
+    Ok(crypto::command_mac(&system, command.op.name, &crypto::canonical(&Value::Object(command.data.clone()))))
+}
+
+/// Runs what a feature does; a panic of it is a defect that ends this command and no other. Where it happened is logged by the hook of
+/// the process; what it said is not repeated here.
+pub(super) async fn guarded<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Fault::Defect("a feature panicked").into()))
+}
+
 /// Runs a command. A fault means the transaction is over.
 pub(super) async fn run(
     ledger: &mut Ledger,
@@ -45,20 +60,22 @@ pub(super) async fn run(
 ) -> Result<(Outcome, Draft), Fault> {
     let mut audit = Draft::of(&command.subject, command.op.name);
     audit.category = command.op.category;
-    if let Err(refusal) = still_holds(ledger.shared(), &command.subject, now) {
-        let audit = Draft { outcome: refusal.code.text(), ..audit };
-        return Ok((Outcome::Refused(refusal), audit));
-    }
-    let mut cx = Write::new(ledger, &command.subject, now, command.key, seen, audit);
-    let stop = match command.feature.write(&mut cx, command.op.name, &command.data).await {
-        Ok(reply) => match cx.finish(reply) {
-            Ok((answer, audit)) => return Ok((Outcome::Done(answer), audit)),
-            Err(stop) => return Err(fault_of(stop)),
-        },
-        Err(stop) => stop,
+    let subject = match in_batch(ledger, &command.subject, now).await? {
+        Ok(subject) => subject,
+        Err(refusal) => {
+            let audit = Draft { outcome: refusal.code.text(), ..audit };
+            return Ok((Outcome::Refused(refusal), audit));
+        }
     };
-    match stop {
-        Stop::Refused(refusal) if cx.changed() => {
+    let mut cx = Write::new(ledger, &subject, command, now, seen, audit);
+    let done = guarded(async {
+        let reply = command.feature.write(&mut cx, command.op.name, &command.data).await?;
+        Ok(cx.finish(reply)?)
+    })
+    .await;
+    match done {
+        Ok(answer) => Ok((Outcome::Done(answer), std::mem::take(&mut cx.audit))),
+        Err(Stop::Refused(refusal)) if cx.changed() => {
             tracing::error!(
                 op = command.op.name,
                 code = refusal.code.text(),
@@ -66,29 +83,47 @@ pub(super) async fn run(
             );
             Err(Fault::Defect("refused after a write"))
         }
-        Stop::Refused(refusal) => {
+        Err(Stop::Refused(refusal)) => {
             let audit = Draft { outcome: refusal.code.text(), ..std::mem::take(&mut cx.audit) };
             Ok((Outcome::Refused(refusal), audit))
         }
-        Stop::Failed(fault) => Err(fault),
+        Err(Stop::Failed(fault)) => Err(fault),
     }
 }
 
-fn fault_of(stop: Stop) -> Fault {
-    match stop {
-        Stop::Failed(fault) => fault,
-        Stop::Refused(_) => Fault::Defect("an answer was refused"),
+/// The subject as its account stands now, if account and session still hold: it may have waited, or stayed connected, since it was let
+/// in.
+pub(super) fn current(shared: &Shared, subject: &Subject, now: Micros) -> Result<Subject, Refusal> {
+    if subject.command_line {
+        return Ok(subject.clone());
     }
+    let person = shared.book.person(subject.user).filter(|person| person.active).ok_or_else(ended)?;
+    if subject.session.is_some_and(|id| !shared.book.session(id).is_some_and(|session| session.holds(now))) {
+        return Err(ended());
+    }
+    Ok(Subject { kind: person.kind, roles: person.roles, ..subject.clone() })
 }
 
-/// Whether the account and the session a command came by still hold: it may have waited since it was let in.
-pub(super) fn still_holds(shared: &Shared, subject: &Subject, now: Micros) -> Result<(), Refusal> {
-    let active = shared.book.person(subject.user).is_some_and(|person| person.active);
-    let session = subject.session.is_none_or(|id| shared.book.session(id).is_some_and(|session| session.holds(now)));
-    if (active && session) || subject.command_line {
-        return Ok(());
+/// As [`current`], with what earlier commands of the same batch did to account and session: memory learns of that with the commit.
+async fn in_batch(ledger: &mut Ledger, subject: &Subject, now: Micros) -> Result<Result<Subject, Refusal>, Fault> {
+    if subject.command_line {
+        return Ok(Ok(subject.clone()));
     }
-    Err(Refusal::new(Code::Unauthenticated).detail("The session has ended. Sign in again."))
+    if subject.session.is_some_and(|session| ledger.news.ended.contains(&session)) {
+        return Ok(Err(ended()));
+    }
+    let Some(row) = ledger.changed_person(subject.user).await? else {
+        return Ok(current(ledger.shared(), subject, now));
+    };
+    let kind = PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
+    if !row.active {
+        return Ok(Err(ended()));
+    }
+    Ok(current(ledger.shared(), subject, now).map(|held| Subject { kind, roles: Roles(row.roles), ..held }))
+}
+
+fn ended() -> Refusal {
+    Refusal::new(Code::Unauthenticated).detail("The session has ended. Sign in again.")
 }
 
 /// What the caller is told; a failure of ours is logged here, once.

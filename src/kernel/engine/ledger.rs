@@ -75,9 +75,11 @@ impl Ledger {
         self.news = News::default();
         self.persons.clear();
         self.person_rows.clear();
-        if self.heads.len() + self.things.len() > KEPT_MAX {
+        let alone = self.tx.as_ref().is_some_and(Tx::is_only_writer);
+        if !alone || self.heads.len() + self.things.len() > KEPT_MAX {
             self.heads.clear();
             self.things.clear();
+            self.me_heads.clear();
         }
         self.access.clear();
         self.changes = 0;
@@ -112,6 +114,9 @@ impl Ledger {
         append::entries(tx, &entries).await?;
         append::things(tx, &things).await?;
         append::heads(tx, &heads).await?;
+        if self.rebuilding && self.things.len() > KEPT_MAX {
+            self.things.clear();
+        }
         let mut persons = std::mem::take(&mut self.persons);
         persons.sort_unstable();
         persons.dedup();
@@ -213,9 +218,16 @@ impl Ledger {
         if let Some(access) = self.access.get(&patient) {
             return Ok(Some(access.clone()));
         }
-        // On PostgreSQL: "the item is open", "the author is a member" cannot race. SQLite has one writer.
-        self.tx().lock_patients(&[patient.0]).await?;
-        let access = match self.shared.book.access(patient) {
+        let mut held = self.shared.book.access(patient);
+        if !self.tx().is_only_writer() {
+            // On PostgreSQL: "the item is open", "the author is a member" cannot race. What was read before the lock may be old.
+            self.tx().lock_patients(&[patient.0]).await?;
+            let version = policy::sql::version_of(self.tx(), patient).await?;
+            held = held.filter(|access| Some(access.version) == version);
+            self.heads.retain(|_, head| head.patient != patient);
+            self.things.retain(|_, thing| thing.patient != patient);
+        }
+        let access = match held {
             Some(access) => Some(access),
             None => policy::sql::load(self.tx(), patient).await?,
         };
@@ -223,6 +235,26 @@ impl Ledger {
             self.access.insert(patient, access.clone());
         }
         Ok(access)
+    }
+
+    /// Where a channel stands, with its patient locked against other nodes.
+    pub(super) async fn locked_head(&mut self, channel: ChannelId) -> Result<Option<Head>, Fault> {
+        let head = self.head(channel).await?;
+        match head {
+            Some(head) if !self.tx().is_only_writer() && !self.access.contains_key(&head.patient) => {
+                self.access(head.patient).await?;
+                self.head(channel).await
+            }
+            head => Ok(head),
+        }
+    }
+
+    /// The row of a person this batch changed; none if it did not.
+    pub(super) async fn changed_person(&mut self, user: UserId) -> Result<Option<policy::sql::PersonRow>, Fault> {
+        if !self.persons.contains(&user) {
+            return Ok(None);
+        }
+        Ok(policy::sql::person(self.tx(), user).await?)
     }
 
     /// The patient a channel belongs to.
@@ -293,6 +325,7 @@ impl Ledger {
 
     /// With the commit, every socket and request of this session ends.
     pub fn end_session(&mut self, session: SessionId) {
+        self.changes += 1;
         self.news.ended.push(session);
     }
 

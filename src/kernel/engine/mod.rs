@@ -13,6 +13,8 @@ mod read;
 mod rebuild;
 pub mod sql;
 mod standing;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::HashMap;
@@ -244,8 +246,8 @@ impl Engine {
         let shared = Arc::new(shared);
         load_persons(&shared).await?;
         let (jobs, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
-        let committer = committer::Committer::open(shared.clone(), outlet).await?;
-        let handle = tokio::spawn(committer.run(queue, BATCH_COMMANDS_MAX));
+        let committer = committer::Committer::open(shared.clone(), queue, outlet).await?;
+        let handle = tokio::spawn(committer.run(BATCH_COMMANDS_MAX));
         Ok(Self { shared, jobs, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Data, Engine, Feature, Op, Shared};
+use super::{Data, Engine, Feature, Op, Shared, execution};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::seal::Purpose;
 use crate::kernel::log::{self, Head, Thing, Vault};
@@ -20,16 +20,19 @@ pub struct Read {
     subject: Subject,
     now: Micros,
     tx: Tx,
+    /// Of the book before the snapshot was opened: a standing read from it is not put into a book that was emptied since.
+    generation: i64,
     /// What the audit row says; features fill in patient, channel, range.
     pub audit: Draft,
 }
 
 impl Read {
     pub(super) async fn begin(shared: Arc<Shared>, subject: Subject) -> Result<Self, Fault> {
+        let generation = shared.book.generation();
         let tx = shared.db.read().await?;
         let audit = Draft::of(&subject, "");
         let now = shared.book.latest(shared.world.now());
-        Ok(Self { shared, subject, now, tx, audit })
+        Ok(Self { shared, subject, now, tx, generation, audit })
     }
 
     /// Who asks.
@@ -73,16 +76,13 @@ impl Read {
     pub async fn access(&mut self, patient: PatientId) -> Result<Option<Arc<Access>>, Fault> {
         // The snapshot may hold a commit that the book is not told of yet. Decided by the older standing, a page would show what came
         // after a removal.
-        let version = policy::sql::version_of(&mut self.tx, patient).await?;
-        match self.shared.book.access(patient) {
-            Some(access) if version.is_none_or(|version| access.version >= version) => return Ok(Some(access)),
-            Some(_) => return policy::sql::load(&mut self.tx, patient).await,
-            None => {}
+        let Some(version) = policy::sql::version_of(&mut self.tx, patient).await? else { return Ok(None) };
+        if let Some(access) = self.shared.book.access(patient).filter(|access| access.version >= version) {
+            return Ok(Some(access));
         }
-        let generation = self.shared.book.generation();
         // From this snapshot, which may be older than the newest commit: the book keeps whichever version is higher.
         let loaded = policy::sql::load(&mut self.tx, patient).await?;
-        Ok(loaded.map(|access| self.shared.book.put_loaded(access, generation)))
+        Ok(loaded.map(|access| self.shared.book.put_loaded(access, self.generation)))
     }
 
     /// Asks policy about the server.
@@ -101,9 +101,10 @@ impl Read {
     /// The refusal, or the database's.
     pub async fn permit_patient(&mut self, right: Right, patient: PatientId) -> Result<(Permit, Arc<Access>), Stop> {
         let access = self.access(patient).await?;
+        // Refusals name the patient too, but no id that never existed: there would be no end of those.
+        self.audit.patient = access.as_ref().map(|access| access.patient);
         let permit = policy::decide(&self.subject, right, Object::Patient(access.as_deref()), self.now)?;
         self.audit.basis = Some(permit.basis().text());
-        self.audit.patient = Some(patient);
         Ok((permit, access.ok_or_else(Refusal::not_found)?))
     }
 
@@ -117,10 +118,10 @@ impl Read {
             None => None,
         };
         let object = access.as_deref().map(|access| (access, channel));
+        self.audit.patient = access.as_ref().map(|access| access.patient);
+        self.audit.channel = access.as_ref().map(|_| channel);
         let permit = policy::decide(&self.subject, right, Object::Channel(object), self.now)?;
         self.audit.basis = Some(permit.basis().text());
-        self.audit.patient = Some(permit.patient());
-        self.audit.channel = Some(channel);
         Ok((permit, access.ok_or_else(Refusal::not_found)?))
     }
 
@@ -199,30 +200,30 @@ pub(super) async fn run(
     op: Op,
     data: Data,
 ) -> Result<Value, Refusal> {
-    let answered = match Read::begin(engine.shared.clone(), subject.clone()).await {
-        Ok(mut cx) => {
-            let answer = match super::execution::still_holds(&engine.shared, &subject, cx.now()) {
-                Ok(()) => feature.read(&mut cx, op.name, &data).await,
-                Err(refusal) => Err(refusal.into()),
-            };
-            answer.map(|value| (value, cx.audit)).map_err(|stop| (stop, Draft::of(&subject, op.name)))
-        }
-        Err(fault) => Err((Stop::Failed(fault), Draft::of(&subject, op.name))),
+    let (answer, audit) = answer(engine, &subject, feature, op, &data).await;
+    let answer = answer.map_err(|stop| execution::refusal_of(&stop, op.name));
+    let outcome = answer.as_ref().map_or_else(|refusal| refusal.code.text(), |_| "done");
+    let audit = Draft { action: op.name.to_owned(), category: op.category, outcome, ..audit };
+    engine.audit(vec![audit]).await?;
+    answer
+}
+
+/// The snapshot ends with this, before its audit row is waited for.
+async fn answer(
+    engine: &Engine,
+    subject: &Subject,
+    feature: &'static dyn Feature,
+    op: Op,
+    data: &Data,
+) -> (Result<Value, Stop>, Draft) {
+    let mut cx = match Read::begin(engine.shared.clone(), subject.clone()).await {
+        Ok(cx) => cx,
+        Err(fault) => return (Err(Stop::Failed(fault)), Draft::of(subject, op.name)),
     };
-    match answered {
-        Ok((value, mut audit)) => {
-            audit.action = op.name.to_owned();
-            audit.category = op.category;
-            audit.outcome = "done";
-            engine.audit(vec![audit]).await?;
-            Ok(value)
-        }
-        Err((stop, mut audit)) => {
-            let refusal = super::execution::refusal_of(&stop, op.name);
-            audit.category = op.category;
-            audit.outcome = refusal.code.text();
-            engine.audit(vec![audit]).await?;
-            Err(refusal)
-        }
+    match execution::current(&engine.shared, subject, cx.now) {
+        Ok(subject) => cx.subject = subject,
+        Err(refusal) => return (Err(refusal.into()), cx.audit),
     }
+    let answer = execution::guarded(feature.read(&mut cx, op.name, data)).await;
+    (answer, cx.audit)
 }

@@ -41,8 +41,9 @@ pub async fn rebuild(shared: &Arc<Shared>) -> Result<u64, Fault> {
                 projected += 1;
             }
         }
+        // Page by page, so that things do not gather in memory.
+        ledger.flush().await?;
     }
-    ledger.flush().await?;
     ledger.take_tx()?.commit().await?;
     shared.book.forget_patients();
     Ok(projected)

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::ledger::{Ledger, raw};
-use super::{CommandKey, Data};
+use super::{Command, Data, execution};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, Stop, ThingId, UserId};
 use crate::kernel::base::{Code, Refusal};
 use crate::kernel::crypto;
@@ -44,12 +44,14 @@ pub(super) type SeenKeys = HashMap<(UserId, Uuid, ChannelId), Seen>;
 pub struct Write<'a> {
     ledger: &'a mut Ledger,
     subject: &'a Subject,
+    command: &'a Command,
     /// Wall time of the batch.
     now: Micros,
-    key: Option<CommandKey>,
     /// The scope the key was checked in; the first entry carries both.
     scope: Option<ChannelId>,
     seen: &'a mut SeenKeys,
+    /// The channel was archived after this command was done: it may be answered again, and nothing else.
+    only_again: bool,
     first: Option<Fact>,
     last: Option<Fact>,
     pub(super) audit: Draft,
@@ -60,13 +62,14 @@ impl<'a> Write<'a> {
     pub(super) fn new(
         ledger: &'a mut Ledger,
         subject: &'a Subject,
+        command: &'a Command,
         now: Micros,
-        key: Option<CommandKey>,
         seen: &'a mut SeenKeys,
         audit: Draft,
     ) -> Self {
         ledger.changes = 0;
-        Self { ledger, subject, now, key, scope: None, seen, first: None, last: None, audit, depth: 0 }
+        let (scope, only_again, depth) = (None, false, 0);
+        Self { ledger, subject, command, now, scope, seen, only_again, first: None, last: None, audit, depth }
     }
 
     /// Who asks.
@@ -113,9 +116,10 @@ impl<'a> Write<'a> {
     /// The refusal, or the database's.
     pub async fn permit_patient(&mut self, right: Right, patient: PatientId) -> Result<Permit, Stop> {
         let access = self.ledger.access(patient).await?;
+        // Refusals name the patient too, but no id that never existed: there would be no end of those.
+        self.audit.patient = access.as_ref().map(|access| access.patient);
         let permit = policy::decide(self.subject, right, Object::Patient(access.as_deref()), self.now)?;
         self.audit.basis = Some(permit.basis().text());
-        self.audit.patient = Some(patient);
         Ok(permit)
     }
 
@@ -128,12 +132,23 @@ impl<'a> Write<'a> {
             Some(patient) => self.ledger.access(patient).await?,
             None => None,
         };
-        let object = access.as_deref().map(|access| (access, channel));
-        let permit = policy::decide(self.subject, right, Object::Channel(object), self.now)?;
+        let object = Object::Channel(access.as_deref().map(|access| (access, channel)));
+        self.audit.patient = access.as_ref().map(|access| access.patient);
+        self.audit.channel = access.as_ref().map(|_| channel);
+        let permit = match policy::decide(self.subject, right, object, self.now) {
+            Err(refusal) if refusal.code == Code::Archived && self.was_done(channel) => {
+                self.only_again = true;
+                policy::decide(self.subject, Right::Read, object, self.now)?
+            }
+            decided => decided?,
+        };
         self.audit.basis = Some(permit.basis().text());
-        self.audit.patient = Some(permit.patient());
-        self.audit.channel = Some(channel);
         Ok(permit)
+    }
+
+    /// Whether the command's key was used in that channel before.
+    fn was_done(&self, channel: ChannelId) -> bool {
+        self.command.key.is_some_and(|key| self.seen.contains_key(&(self.subject.user, key.key, channel)))
     }
 
     /// Checks the command's key, to be called after the permit and before anything else is refused or written. `scope` is the channel
@@ -143,11 +158,15 @@ impl<'a> Write<'a> {
     /// `conflict` if the key belongs to another command.
     pub async fn repeated(&mut self, scope: ChannelId) -> Result<Option<Reply>, Stop> {
         self.scope = Some(scope);
-        let Some(key) = self.key else { return Ok(None) };
+        let Some(key) = self.command.key else { return Ok(None) };
         let Some(seen) = self.seen.get(&(self.subject.user, key.key, scope)).cloned() else { return Ok(None) };
         // A MAC of an older key version cannot be compared with one of the newer; it is made again under the old key.
-        let same = seen.mac_version == key.mac_version
-            && subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), key.mac.as_slice()).into();
+        let mac = if seen.mac_version == key.mac_version {
+            key.mac
+        } else {
+            execution::mac_at(self.ledger.shared(), seen.mac_version, self.command)?
+        };
+        let same: bool = subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), mac.as_slice()).into();
         if !same {
             return Err(Refusal::new(Code::Conflict)
                 .field("key")
@@ -207,13 +226,17 @@ impl<'a> Write<'a> {
         body: Box<RawValue>,
     ) -> Result<Fact, Stop> {
         let mut head =
-            self.ledger.head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
+            self.ledger.locked_head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
+        if self.first.is_none() && self.scope.is_some_and(|scope| scope != ChannelId::ZERO && scope != channel) {
+            // A repeat would not be found there and be done again.
+            return Err(Fault::Defect("the first entry goes to another channel than the key was checked in").into());
+        }
         let vault = self.ledger.vault().clone();
         let key = vault.patient(head.patient).await?;
         let new = NewFact { id, event, kind, item, body, by: self.subject.user, now: self.now };
         let mut appended = log::append(&vault, &key, &mut head, new)?;
         if self.first.is_none()
-            && let Some(key) = self.key
+            && let Some(key) = self.command.key
         {
             let scope = self.scope.ok_or(Fault::Defect("recorded before the key was checked"))?;
             let number = if scope == ChannelId::ZERO { 0 } else { head.n };
@@ -264,25 +287,27 @@ impl<'a> Write<'a> {
         Ok(self.ledger.tell(user, event, now, data).await?)
     }
 
-    /// The audit row and answer of a command that went through.
-    pub(super) fn finish(self, reply: Reply) -> Result<(Value, Draft), Stop> {
-        let Self { ledger, first, last, mut audit, .. } = self;
-        if let (Some(first), Some(last)) = (&first, &last) {
-            audit.channel = Some(first.channel);
-            audit.patient = Some(first.patient);
-            audit.object.get_or_insert(ThingId(first.id.0));
+    /// The answer of a command that went through; its audit row is then complete.
+    pub(super) fn finish(&mut self, reply: Reply) -> Result<Value, Fault> {
+        if let (Some(first), Some(last)) = (&self.first, &self.last) {
+            self.audit.channel = Some(first.channel);
+            self.audit.patient = Some(first.patient);
+            self.audit.object.get_or_insert(ThingId(first.id.0));
             // Entries in other channels of the same command are named by the range of the first one's channel only.
             let end = if last.channel == first.channel { last.seq } else { first.seq };
-            audit.seq = Some([first.seq, end]);
+            self.audit.seq = Some([first.seq, end]);
         }
-        let answer = match (reply, first) {
-            (Reply::Recorded, Some(first)) => reply_of(ledger, &first)?,
-            (Reply::Recorded, None) => {
-                return Err(Fault::Defect("answered from an entry, but none was recorded").into());
+        let answer = match (reply, &self.first) {
+            (Reply::Repeated(_), _) if self.changed() => {
+                return Err(Fault::Defect("answered as done before, but something was written"));
             }
-            (Reply::Plain(data) | Reply::Repeated(data), _) => data,
+            (Reply::Repeated(data), _) => data,
+            _ if self.only_again => return Err(Fault::Defect("wrote to an archived channel")),
+            (Reply::Recorded, Some(first)) => reply_of(self.ledger, first)?,
+            (Reply::Recorded, None) => return Err(Fault::Defect("answered from an entry, but none was recorded")),
+            (Reply::Plain(data), _) => data,
         };
-        Ok((Value::Object(answer), audit))
+        Ok(Value::Object(answer))
     }
 
     /// Whether anything was changed: after that a refusal would be a defect.

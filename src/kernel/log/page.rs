@@ -105,7 +105,8 @@ pub async fn since(
     open_rows(vault, head, rows).await
 }
 
-/// The newest entries with `from <= seq < before`, given in ascending order.
+/// The newest entries with `from <= seq < before`, given in ascending order. `before` is at most one beyond the newest. A `seq` that is
+/// missing inside is an integrity fault.
 ///
 /// # Errors
 /// The database's, or a row that does not open.
@@ -118,6 +119,11 @@ pub async fn newest(
     limit: i64,
 ) -> Result<Vec<Fact>, Fault> {
     let mut rows = sql::backward(tx, head.n, from, before, limit).await?;
+    let unbroken = rows.iter().zip((from..before).rev()).all(|(row, seq)| row.seq == seq);
+    let complete = rows.len() as i64 == limit.min(before - from).max(0);
+    if !unbroken || !complete {
+        return Err(Fault::Integrity("an entry is missing in a channel"));
+    }
     rows.reverse();
     open_rows(vault, head, rows).await
 }

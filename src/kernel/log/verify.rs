@@ -89,16 +89,20 @@ fn check(walk: &mut Walk, fact: &Fact) -> Option<&'static str> {
 /// The newest entry of every channel against its row: what a start and a reopened handle check.
 ///
 /// # Errors
-/// [`Fault::Integrity`] if one does not hold.
+/// [`Fault::Integrity`] if one does not hold; sealed, or the database's, if that cannot be told.
 pub async fn newest(tx: &mut Tx, vault: &Vault) -> Result<(), Fault> {
     for head in sql::all_heads(tx).await? {
         let rows = sql::forward(tx, head.n, head.seq - 1, i64::MAX, 2).await?;
-        let holds = match rows.as_slice() {
+        let follows = match rows.as_slice() {
             [] => head.seq == 0,
-            [row] => {
-                row.seq == head.seq && row.head == head.head && super::page::open_rows(vault, &head, rows).await.is_ok()
-            }
+            [row] => row.seq == head.seq && row.head == head.head,
             _ => false,
+        };
+        let holds = match super::page::open_rows(vault, &head, rows).await {
+            Ok(_) => follows,
+            Err(Fault::Integrity(_)) => false,
+            // Sealed, or the database does not answer: nothing is known of the record then.
+            Err(other) => return Err(other),
         };
         if !holds {
             tracing::error!(channel.id = %head.channel, "The newest entry of a channel does not hold");

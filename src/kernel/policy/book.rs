@@ -74,11 +74,21 @@ impl SessionState {
     }
 }
 
+/// How long the end of a session is remembered: longer than any request that read the session before it ended may take.
+const ENDED_KEPT: Micros = 600_000_000;
+
+#[derive(Default)]
+struct Sessions {
+    open: HashMap<SessionId, Arc<SessionState>>,
+    /// Ended lately, and when.
+    ended: HashMap<SessionId, Micros>,
+}
+
 /// The shared memory of policy.
 #[derive(Default)]
 pub struct Book {
     persons: RwLock<HashMap<UserId, Person>>,
-    sessions: RwLock<HashMap<SessionId, Arc<SessionState>>>,
+    sessions: RwLock<Sessions>,
     patients: RwLock<HashMap<PatientId, Arc<Access>>>,
     /// Counts drops of the cache: a load begun before a drop is not put in after it.
     generation: AtomicI64,
@@ -117,17 +127,25 @@ impl Book {
     /// The session if it is loaded.
     #[must_use]
     pub fn session(&self, session: SessionId) -> Option<Arc<SessionState>> {
-        read(&self.sessions).get(&session).cloned()
+        read(&self.sessions).open.get(&session).cloned()
     }
 
-    /// Puts a session in; one that is already there wins, so that its activity is not lost.
+    /// Puts a session in; one that is already there wins, so that its activity is not lost. One that ended after it was read from the
+    /// database is not revived: what is given back has ended.
     pub fn put_session(&self, id: SessionId, state: SessionState) -> Arc<SessionState> {
-        write(&self.sessions).entry(id).or_insert_with(|| Arc::new(state)).clone()
+        let mut sessions = write(&self.sessions);
+        if sessions.ended.contains_key(&id) {
+            state.ended.store(true, Ordering::Release);
+            return Arc::new(state);
+        }
+        sessions.open.entry(id).or_insert_with(|| Arc::new(state)).clone()
     }
 
     /// Ends a session: every holder of its state sees it at once.
     pub fn end_session(&self, id: SessionId) {
-        if let Some(state) = write(&self.sessions).remove(&id) {
+        let mut sessions = write(&self.sessions);
+        sessions.ended.insert(id, self.latest.load(Ordering::Acquire));
+        if let Some(state) = sessions.open.remove(&id) {
             state.ended.store(true, Ordering::Release);
         }
     }
@@ -135,7 +153,9 @@ impl Book {
     /// Forgets sessions that are over, so that memory holds open ones only; tells what was active since `since`.
     pub fn sweep_sessions(&self, now: Micros, since: Micros) -> Vec<(SessionId, Micros)> {
         let mut active = Vec::new();
-        write(&self.sessions).retain(|id, state| {
+        let mut sessions = write(&self.sessions);
+        sessions.ended.retain(|_, at| now - *at < ENDED_KEPT);
+        sessions.open.retain(|id, state| {
             let at = state.active_at.load(Ordering::Relaxed);
             if at >= since {
                 active.push((*id, at));

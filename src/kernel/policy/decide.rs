@@ -202,6 +202,16 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
     Ok(Permit { actor: subject.user, basis, patient: None, channel: None, audience: None, member: Member::default() })
 }
 
+/// The membership a subject has at a patient now. Whatever its row says, an account of the patient or of family never stands as
+/// staff, and family holds no responsibility.
+fn standing(subject: &Subject, access: &Access, now: Micros) -> Option<Member> {
+    let member = *access.member(subject.user, now)?;
+    if member.family || subject.kind.is_family() {
+        return Some(Member { family: true, until: member.until, ..Member::default() });
+    }
+    Some(member)
+}
+
 fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> Result<Permit, Refusal> {
     let permit = |basis, member| Permit {
         actor: subject.user,
@@ -218,7 +228,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
-    let member = *access.member(subject.user, now).ok_or_else(Refusal::not_found)?;
+    let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;
     let basis = if member.family { Basis::Family } else { Basis::Team };
     let staff = !member.family;
     let leads = member.lead || (staff && access.lead(now).is_none());
@@ -253,12 +263,16 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
         audience: Some(channel.audience),
         member,
     };
-    let writes = !matches!(right, Right::Read | Right::ManageChannels);
     let member = if subject.command_line {
-        access.member(subject.user, now).copied().unwrap_or_default()
+        // The host's authority is never that of family, whoever the command is given for.
+        standing(subject, access, now).filter(|member| !member.family).unwrap_or_default()
     } else {
-        let member = *access.member(subject.user, now).ok_or_else(Refusal::not_found)?;
+        let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;
         channel.readable_by(subject.user).ok_or_else(Refusal::not_found)?;
+        // Family stands on shared channels only, whatever a list of readers says.
+        if member.family && channel.audience != Audience::Shared {
+            return Err(Refusal::not_found());
+        }
         member
     };
     let basis = match (subject.command_line, member.family) {
@@ -286,7 +300,7 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
     if !allowed {
         return Err(missing(right));
     }
-    if channel.archived && writes {
+    if channel.archived && right != Right::Read {
         return Err(
             Refusal::new(Code::Archived).detail("This channel is archived and read-only. Write in another one.")
         );

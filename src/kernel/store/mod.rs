@@ -272,6 +272,12 @@ impl Tx {
         }
     }
 
+    /// Whether nothing else writes to this database, so that what a writer knows of it stays true between its transactions.
+    #[must_use]
+    pub const fn is_only_writer(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
+    }
+
     /// Locks patients against other writers until the end of the transaction; nothing to do on SQLite, which has one writer.
     /// Patients without a row are passed over.
     ///
