@@ -126,7 +126,7 @@ const MESSAGES: [&str; 9] = [
 
 /// The questions with every choice of channel, item and message: one choice a slot, the others moving along with it.
 fn spelled_out() -> Vec<(&'static str, Value)> {
-    let mut all = Vec::new();
+    let mut all: Vec<(&str, Value)> = Vec::new();
     for (op, data) in questions() {
         let text = data.to_string();
         let choices = |slot: &str, names: &'static [&'static str]| if text.contains(slot) { names.len() } else { 1 };

@@ -16,3 +16,4 @@ mod law4;
 mod law4_live;
 mod law5;
 mod law6;
+mod limits;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::client::TlsStream;
 
 use super::http;
@@ -38,7 +38,18 @@ pub enum Got {
 impl Raw {
     /// Upgrades; `headers` are lines ended by CR LF. Reads the first frame as well.
     pub async fn open(server: &Server, headers: &str) -> Self {
-        let mut stream = http::connect(server.address, &server.tls).await.unwrap();
+        Self::upgrade(http::connect(server.address, &server.tls).await.unwrap(), headers).await
+    }
+
+    /// As [`Raw::open`], on a connection whose receiver takes little before it is read.
+    pub async fn open_narrow(server: &Server, headers: &str) -> Self {
+        let tcp = TcpSocket::new_v4().unwrap();
+        tcp.set_recv_buffer_size(4096).unwrap();
+        let tcp = tcp.connect(server.address).await.unwrap();
+        Self::upgrade(http::secured(tcp, &server.tls).await.unwrap(), headers).await
+    }
+
+    async fn upgrade(mut stream: TlsStream<TcpStream>, headers: &str) -> Self {
         let request = format!(
             "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
