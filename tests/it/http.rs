@@ -43,6 +43,11 @@ pub struct Connection {
 /// A TLS stream to the server.
 pub async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
+    secured(tcp, tls).await
+}
+
+/// TLS over a connection.
+pub async fn secured(tcp: TcpStream, tls: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     tcp.set_nodelay(true)?;
     TlsConnector::from(Arc::clone(tls)).connect(ServerName::try_from("localhost").unwrap(), tcp).await
 }

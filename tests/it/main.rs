@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a failure shows the seed and the server's last words")]
 
-#[expect(dead_code, reason = "the harness comes before the commands that are tested with it")]
 mod chance;
 mod http;
-#[expect(dead_code, reason = "the harness comes before the commands that are tested with it")]
+mod raw;
 mod server;
-#[expect(dead_code, reason = "the harness comes before the commands that are tested with it")]
 mod socket;
+mod ward;
 
+mod bad_input;
 mod harness;
+mod law4;
+mod law4_live;
+mod law5;
+mod law6;
+mod limits;

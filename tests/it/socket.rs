@@ -68,11 +68,6 @@ impl Socket {
         self.text().await.map(|text| serde_json::from_str(&text).unwrap())
     }
 
-    /// Sends a frame as it is.
-    pub async fn send_raw(&mut self, message: Message) -> Result<(), tungstenite::Error> {
-        self.stream.send(message).await
-    }
-
     /// Sends a command and does not wait; its id.
     pub async fn send(&mut self, op: &str, data: Value) -> u64 {
         self.last += 1;
@@ -90,6 +85,18 @@ impl Socket {
                 Some("event") => self.events.push_back(frame),
                 Some("reply" | "error") if frame["id"] == id => return Some(frame),
                 Some("reply" | "error") => panic!("an answer to another command: {frame}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next answer, to whichever command.
+    pub async fn any_answer(&mut self) -> Value {
+        loop {
+            let frame = self.frame().await.unwrap_or_else(|| panic!("closed with {:?}", self.closed));
+            match frame["type"].as_str() {
+                Some("event") => self.events.push_back(frame),
+                Some("reply" | "error") => return frame,
                 _ => {}
             }
         }
