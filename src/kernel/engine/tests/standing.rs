@@ -22,7 +22,7 @@ fn state(subject: &Subject) -> SessionState {
         expires_at: i64::MAX,
         idle: None,
         active_at: AtomicI64::new(0),
-        stepped_up_until: 0,
+        stepped_up_until: 0.into(),
         ended: AtomicBool::new(false),
     }
 }
