@@ -1,3 +1,86 @@
-//! The living plan of a patient: problems, goals, activities, barriers.
+//! The living plan of a patient: problems, goals, activities, barriers, and the two items every plan has.
+//! Does not know: what is said about an item, beyond how many open things the log names for it.
+//! Invariant: an item's `rev` is how often it was written; the entry in the plan channel counts, those in shared channels say to
+//! family what they may see of it.
 
+mod change;
+mod entries;
 pub mod import;
+mod model;
+pub mod sql;
+#[cfg(test)]
+mod tests;
+mod views;
+
+use serde_json::Value;
+
+pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
+
+use crate::kernel::base::{Fault, Stop};
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::log::Fact;
+
+/// The record kind.
+pub struct CarePlan;
+
+const UNKNOWN: Fault = Fault::Defect("an op or event of another feature");
+
+const FACE: Face = Face {
+    name: "care_plan",
+    ops: &[
+        Op::read("plan.items", "plan"),
+        Op::write("plan_item.add", "plan"),
+        Op::write("plan_item.change", "plan"),
+        Op::write("plan_item.close", "plan"),
+    ],
+    events: entries::EVENTS,
+    reacts_to: &["patient.registered"],
+    clear: &[sql::CLEAR_ITEM],
+};
+
+impl Feature for CarePlan {
+    fn face(&self) -> Face {
+        FACE
+    }
+
+    fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
+        Box::pin(async move {
+            match op {
+                "plan_item.add" => change::add(cx, data).await,
+                "plan_item.change" => change::change(cx, data).await,
+                "plan_item.close" => change::close(cx, data).await,
+                _ => Err(UNKNOWN.into()),
+            }
+        })
+    }
+
+    fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
+        Box::pin(async move {
+            match op {
+                "plan.items" => views::items(cx, data).await,
+                _ => Err(UNKNOWN.into()),
+            }
+        })
+    }
+
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
+        Box::pin(change::project(ledger, fact))
+    }
+
+    fn reply(&self, fact: &Fact) -> Data {
+        let mut reply = Data::new();
+        let Ok(body) = fact.read::<Data>() else { return reply };
+        if let Some(item) = body.get("item") {
+            reply.insert("id".into(), item.clone());
+        }
+        reply.insert("rev".into(), body.get("rev").cloned().unwrap_or_else(|| 1.into()));
+        if let Some(status) = body.get("status") {
+            reply.insert("status".into(), status.clone());
+        }
+        reply
+    }
+
+    fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
+        Box::pin(change::start(cx, fact))
+    }
+}

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::entries::{Identity, Responsibility};
 use super::identity_of;
 use super::team::{ROLE_REVISION, text};
+use crate::features::identity;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{Fault, PatientId, Stop};
+use crate::kernel::base::{Fault, PatientId, Stop, UserId};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read};
 use crate::kernel::policy::sql::MemberRow;
@@ -55,10 +56,16 @@ pub(super) async fn team(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let patient: PatientId = Fields(data).required_id("patient")?;
     cx.permit_patient(Right::SeePatient, patient).await?;
     let rows = policy::sql::member_rows(cx.tx(), patient).await?;
+    let users: Vec<UserId> = rows.iter().map(|row| row.member).collect();
+    let accounts = identity::accounts(cx, &users).await?;
     let (mut members, mut past) = (Vec::new(), Vec::new());
     for row in rows {
         let role = text(&cx.open_view(patient, row.id, ROLE_REVISION, &row.role).await?)?;
         let mut member = membership(&row, role);
+        if let (Some(account), Some(object)) = (accounts.get(&row.member), member.as_object_mut()) {
+            object.insert("handle".into(), account.handle.as_str().into());
+            object.insert("name".into(), account.name.as_str().into());
+        }
         let over = row.ended.or(row.until.filter(|until| *until <= cx.now()));
         if let (Some(over), Some(object)) = (over, member.as_object_mut()) {
             object.insert("ended".into(), rfc3339(over).into());

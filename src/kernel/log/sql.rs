@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::append::Head;
-use super::thing::{Thing, ThingColumns};
+use super::thing::{Thing, ThingColumns, ThingKind};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, ThingId, UserId};
-use crate::kernel::store::{Tx, on_db, statements};
+use crate::kernel::store::{Tx, id_list, on_db, statements};
 
 statements! {
     CHANNEL_GET = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE id = $1";
@@ -19,6 +19,8 @@ statements! {
     ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
+    LINKED = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 GROUP BY item, channel, kind";
+    LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
     CLEAR_THING = "DELETE FROM thing";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
     AUDIT_STREAMS = "SELECT DISTINCT stream FROM audit ORDER BY stream";
@@ -192,6 +194,57 @@ pub async fn set_thing(tx: &mut Tx, thing: &Thing) -> sqlx::Result<()> {
             .await
             .map(drop)
     })
+}
+
+/// How many open things of one kind in one channel are linked to a plan item.
+pub struct Linked {
+    /// The plan item.
+    pub item: ItemId,
+    /// Where they stand.
+    pub channel: ChannelId,
+    /// What they are.
+    pub kind: ThingKind,
+    /// How many.
+    pub count: i64,
+}
+
+type LinkedColumns = (ItemId, ChannelId, i16, i64);
+
+fn linked_rows(rows: Vec<LinkedColumns>) -> Result<Vec<Linked>, Fault> {
+    rows.into_iter()
+        .map(|(item, channel, kind, count)| {
+            let kind = ThingKind::from_number(kind).ok_or(Fault::Integrity("unknown kind of thing"))?;
+            Ok(Linked { item, channel, kind, count })
+        })
+        .collect()
+}
+
+/// Open things linked to these items, counted by item, channel and kind; only those whose id is below `before`. Ids begin with the
+/// time they were drawn, so a bound on the id is one on the time.
+///
+/// # Errors
+/// The database's.
+pub async fn linked(tx: &mut Tx, items: &[ItemId], before: ThingId) -> Result<Vec<Linked>, Fault> {
+    let items = id_list(items.iter().map(|item| item.0));
+    linked_rows(on_db!(tx, |c| sqlx::query_as(LINKED).bind(&items).bind(before).fetch_all(c).await)?)
+}
+
+/// As [`linked`], of one channel and with `from <= seq <= to`.
+///
+/// # Errors
+/// The database's.
+pub async fn linked_within(
+    tx: &mut Tx,
+    items: &[ItemId],
+    before: ThingId,
+    channel: ChannelId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Linked>, Fault> {
+    let items = id_list(items.iter().map(|item| item.0));
+    linked_rows(on_db!(tx, |c| {
+        sqlx::query_as(LINKED_WITHIN).bind(&items).bind(before).bind(channel).bind(from).bind(to).fetch_all(c).await
+    })?)
 }
 
 /// Empties the things: they are rebuilt from the log.

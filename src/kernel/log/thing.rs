@@ -30,7 +30,7 @@ impl ThingKind {
         }
     }
 
-    fn from_number(number: i16) -> Option<Self> {
+    pub(super) fn from_number(number: i16) -> Option<Self> {
         [Self::PlanItem, Self::Message, Self::Note, Self::Task, Self::Handoff]
             .into_iter()
             .find(|kind| kind.number() == number)

@@ -58,6 +58,7 @@ const RECORD: &[Migration] = migrations! {
     3 "0003_engine" Both;
     4 "0004_identity" Both;
     5 "0005_patients" Both;
+    6 "0006_care_plan" Both;
     7 "0007_channels" Both;
     9 "0009_chart" Both;
 };
