@@ -10,5 +10,11 @@ pub mod notes;
 pub mod patients;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
-pub const FEATURES: &[&dyn Feature] =
-    &[&identity::Identity, &patients::Patients, &care_plan::CarePlan, &channels::Channels, &notes::Notes, &chart::Chart];
+pub const FEATURES: &[&dyn Feature] = &[
+    &identity::Identity,
+    &patients::Patients,
+    &care_plan::CarePlan,
+    &channels::Channels,
+    &notes::Notes,
+    &chart::Chart,
+];

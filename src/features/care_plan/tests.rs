@@ -33,7 +33,7 @@ impl Ward {
     }
 
     async fn member(&self, kind: PersonKind, held: Value) -> Subject {
-        let user = self.house.person("m", kind).await;
+        let user = self.house.person(&format!("member-{}", self.house.world.id()), kind).await;
         let data = json!({"patient": self.patient, "user": user.user, "role": "Member", "responsibilities": held});
         self.house.run(&self.lead, "team.add", data).await;
         user

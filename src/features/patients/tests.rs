@@ -28,7 +28,8 @@ impl Ward {
     }
 
     async fn nurse(&self) -> Subject {
-        self.house.person("nurse", PersonKind::Practitioner).await
+        let handle = format!("nurse-{}", self.house.world.id());
+        self.house.person(&handle, PersonKind::Practitioner).await
     }
 
     fn about(&self, user: &Subject, more: Value) -> Value {

@@ -64,7 +64,7 @@ pub(super) async fn team(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         let mut member = membership(&row, role);
         if let (Some(account), Some(object)) = (accounts.get(&row.member), member.as_object_mut()) {
             object.insert("handle".into(), account.handle.as_str().into());
-            object.insert("name".into(), account.name.as_str().into());
+            object.insert("name".into(), account.name.reveal().as_str().into());
         }
         let over = row.ended.or(row.until.filter(|until| *until <= cx.now()));
         if let (Some(over), Some(object)) = (over, member.as_object_mut()) {
