@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::features::identity;
 use crate::kernel::base::Fault;
 use crate::kernel::engine::{Data, Engine};
 use crate::kernel::policy::{self, Subject};
@@ -10,12 +9,11 @@ use crate::kernel::policy::{self, Subject};
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Records ends as they come, for as long as the engine runs, in the name of the deployment's built-in user.
-pub async fn keep(engine: Engine) {
+/// Records ends as they come, for as long as the engine runs. `by` is who the entries name: the deployment's built-in user, with the
+/// authority of the host.
+pub async fn keep(engine: Engine, by: Subject) {
     loop {
         tokio::time::sleep(EVERY).await;
-        // A deployment that was not founded has no such user, and nobody whose time could end.
-        let Ok(by) = identity::operator(&engine, None).await else { continue };
         if let Err(fault) = expire_due(&engine, &by).await {
             tracing::error!(error = %fault, "Ends of memberships could not be recorded");
         }
