@@ -99,13 +99,13 @@ impl<'a> Offered<'a> {
 
 /// One code of *v3-ParticipationMode*.
 #[must_use]
-pub fn medium(code: &str, display: &str) -> Value {
+pub fn participation_mode(code: &str, display: &str) -> Value {
     json!([{"coding": [{"system": format!("{TERMINOLOGY}v3-ParticipationMode"), "code": code, "display": display}]}])
 }
 
 /// A text as FHIR holds one: no control characters but tab and line ends (*string*, FHIR R4).
 #[must_use]
-pub fn plain(text: &str) -> String {
+pub fn chart_text(text: &str) -> String {
     let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
     text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
@@ -115,7 +115,7 @@ pub fn plain(text: &str) -> String {
 pub fn narrative(lines: &[&str]) -> Value {
     let mut div = String::from("<div xmlns=\"http://www.w3.org/1999/xhtml\">");
     for line in lines.iter().filter(|line| !line.is_empty()) {
-        let _ = write!(div, "<p>{}</p>", escaped(&plain(line)));
+        let _ = write!(div, "<p>{}</p>", escaped(&chart_text(line)));
     }
     div.push_str("</div>");
     json!({"status": "generated", "div": div})
@@ -189,7 +189,7 @@ pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
     let id = fact.id.to_string();
     let changes = offered.list("changes");
     let current = current(posted.words, changes);
-    let content = if current.retracted.is_some() { RETRACTED_TEXT.into() } else { plain(&current.words.plain()) };
+    let content = if current.retracted.is_some() { RETRACTED_TEXT.into() } else { chart_text(&current.words.plain()) };
     // Only a message can be answered in FHIR; a reply to a note stands beside it by its item.
     let answered = posted.reply_to.and_then(|to| offered.known(&to.to_string()).cloned());
     let answered = answered.filter(|to| to["reference"].as_str().is_some_and(|to| to.starts_with("Communication/")));
@@ -206,10 +206,10 @@ pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
         "partOf": some(offered.get("header")),
         "inResponseTo": answered.into_iter().collect::<Vec<_>>(),
         "status": if current.retracted.is_some() { "entered-in-error" } else { "completed" },
-        "statusReason": current.retracted.as_ref().map(|reason| json!({"text": plain(reason)})),
+        "statusReason": current.retracted.as_ref().map(|reason| json!({"text": chart_text(reason)})),
         "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": "notification"}], "text": "Care team message"}],
         "priority": posted.priority.map(super::message::Priority::text),
-        "medium": medium("ONLINEWRIT", "online written"),
+        "medium": participation_mode("ONLINEWRIT", "online written"),
         "subject": offered.get("subject"),
         "about": some(offered.get("item")),
         "sent": offered.get("recorded"),
@@ -244,7 +244,7 @@ fn correction(offered: Offered<'_>, message: &str, one: &Value) -> Option<Value>
     let id = one.get("id")?.as_str()?;
     let mut provenance = offered.provenance(id, &target, activity, one.get("recorded")?, one.get("author")?);
     let members: &mut Map<String, Value> = provenance.as_object_mut()?;
-    members.insert("reason".into(), json!([{"text": plain(&reason)}]));
+    members.insert("reason".into(), json!([{"text": chart_text(&reason)}]));
     if activity == "UPDATE" {
         // Which version the receiver holds is known to the receiver alone: named by what identifies the message.
         let what = json!({"identifier": offered.identifier(message), "display": "The message as received before"});

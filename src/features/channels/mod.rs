@@ -3,7 +3,7 @@
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
-pub mod chart;
+mod chart;
 mod conversation;
 mod message;
 mod model;
@@ -11,14 +11,18 @@ mod pages;
 mod posting;
 pub mod sql;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod words;
 
 use serde_json::Value;
 
+pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
 pub use words::{Class, Form, Sbar, Words};
+
+#[cfg(test)]
+pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::model::{Logged, Medium, Participant};
-use crate::features::channels::chart::{Offered, medium, narrative, plain, without_empty};
+use crate::features::channels::{Offered, chart_text, narrative, participation_mode, without_empty};
 use crate::kernel::base::Micros;
 use crate::kernel::base::world::{MINUTE, parse_rfc3339};
 use crate::kernel::crypto;
@@ -71,7 +71,7 @@ fn named(one: &Participant) -> String {
 
 fn title(note: &Logged) -> String {
     let with: Vec<String> = note.with.iter().map(named).collect();
-    plain(&format!("{} with {}", mode(note.medium).0, with.join("; ")))
+    chart_text(&format!("{} with {}", mode(note.medium).0, with.join("; ")))
 }
 
 /// The whole note as one text: what it was, about what, what was said, what was decided, who wrote it down.
@@ -81,11 +81,11 @@ fn text(offered: Offered<'_>, note: &Logged) -> String {
         None => note.held_at.clone(),
     };
     let item = offered.get("item")["display"].as_str().unwrap_or_default();
-    let mut text = format!("{}, {held}.\nCare plan item: {item}\n\n{}\n", title(note), plain(&note.words.plain()));
+    let mut text = format!("{}, {held}.\nCare plan item: {item}\n\n{}\n", title(note), chart_text(&note.words.plain()));
     if !note.decisions.is_empty() {
         text.push_str("\nDecisions:\n");
         for decision in &note.decisions {
-            let _ = writeln!(text, "- {}", plain(decision));
+            let _ = writeln!(text, "- {}", chart_text(decision));
         }
     }
     let who = offered.get("author")["display"].as_str().unwrap_or_default();
@@ -142,7 +142,7 @@ fn document(offered: Offered<'_>, id: &str, note: &Logged) -> Value {
 /// Who took part: the account where there is one, else the name.
 fn reference(offered: Offered<'_>, one: &Participant) -> Value {
     let known = one.user.and_then(|user| offered.known(&user.to_string())).cloned();
-    known.unwrap_or_else(|| json!({"display": plain(&named(one))}))
+    known.unwrap_or_else(|| json!({"display": chart_text(&named(one))}))
 }
 
 fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> Value {
@@ -158,7 +158,7 @@ fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> V
         "basedOn": offered.list("based_on"),
         "partOf": header.into_iter().collect::<Vec<_>>(),
         "status": "completed",
-        "medium": medium(code, display),
+        "medium": participation_mode(code, display),
         "subject": offered.get("subject"),
         "topic": {"text": format!("Outside discussion: {display}")},
         "about": item.into_iter().collect::<Vec<_>>(),
@@ -193,7 +193,7 @@ fn late_entry(offered: Offered<'_>, id: &str, [note_id, event]: [&str; 2], note:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::channels::tests::charted;
+    use crate::features::channels::charted;
 
     fn note(more: Value) -> Value {
         let mut body = json!({"id": Uuid::from_u128(7), "item": Uuid::from_u128(2), "medium": "phone", "held_at": "2026-03-02T15:10:00Z", "ended_at": "2026-03-02T15:22:00Z",

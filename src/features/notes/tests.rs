@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::features::channels::tests::{Ward, with};
+use crate::features::channels::{Ward, with};
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, Code, ThingId};
 use crate::kernel::engine::rebuild;
