@@ -61,7 +61,7 @@ async fn echo(mut request: Request<Body>) -> http::Response<Body> {
         Ok(offer) => offer,
         Err(refused) => return refused.response(),
     };
-    let (response, socket) = offer.accept(&mut request);
+    let (response, socket) = offer.accept(&mut request, websocket::FRAME_BYTES_MAX);
     tokio::spawn(async move {
         let mut socket = socket.await.unwrap();
         let mut goodbye = None;

@@ -66,14 +66,16 @@ pub struct Offer {
 
 impl Offer {
     /// The 101 answer, and the stream that is there once it has gone out. Spawn a task for the latter, then return the former.
+    /// The client's messages and frames may have `frame_bytes`.
     pub fn accept(
         self,
         request: &mut Request<Body>,
+        frame_bytes: usize,
     ) -> (Response<Body>, impl Future<Output = Result<Socket, hyper::Error>> + Send + 'static) {
         let upgraded = hyper::upgrade::on(request);
         let socket = async move {
             let stream = TokioIo::new(upgraded.await?);
-            Ok(WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings())).await)
+            Ok(WebSocketStream::from_raw_socket(stream, Role::Server, Some(settings(frame_bytes))).await)
         };
         (self.response, socket)
     }

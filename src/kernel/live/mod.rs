@@ -4,6 +4,8 @@
 //! whatever leaves was decided by policy under the rights the person has at that moment.
 
 mod hub;
+#[cfg(test)]
+mod laws;
 mod pages;
 mod queue;
 mod resume;

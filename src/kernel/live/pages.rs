@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -10,7 +11,7 @@ use super::queue::ME;
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, SessionId, Stop, UserId};
 use crate::kernel::engine::{Engine, Read, sql as me};
 use crate::kernel::log::{self, Cursor};
-use crate::kernel::policy::{Interval, Right, Subject, gaps, spans};
+use crate::kernel::policy::{Interval, Right, SessionState, Subject, gaps, spans};
 use crate::kernel::wire::{Frame, event_bytes};
 
 /// Entries of one page: enough to be worth a snapshot, little enough to be held for each of many sessions that catch up at once.
@@ -23,7 +24,8 @@ pub(super) struct Caller {
     pub(super) user: UserId,
     pub(super) session: SessionId,
     pub(super) address: Option<IpAddr>,
-    pub(super) stepped_up_until: Micros,
+    /// As every holder of the session sees it: a factor entered on this connection counts at once.
+    pub(super) state: Arc<SessionState>,
 }
 
 impl Caller {
@@ -33,7 +35,7 @@ impl Caller {
         Some(Subject {
             session: Some(self.session),
             address: self.address,
-            stepped_up_until: self.stepped_up_until,
+            stepped_up_until: self.state.stepped_up_until(),
             ..subject
         })
     }

@@ -96,7 +96,6 @@ struct Resuming {
 /// One signed-in connection. Dropping it ends its subscriptions.
 pub struct Session {
     caller: Caller,
-    state: Arc<SessionState>,
     place: Place,
     /// The epoch that what is followed was decided under; none before the first `resume`.
     epoch: Option<i64>,
@@ -141,10 +140,8 @@ impl Session {
                 .detail("This account has as many connections as it may have. Close one first.")
                 .retry_after_ms(10_000)
         })?;
-        let stepped_up_until = state.stepped_up_until();
         Ok(Self {
-            caller: Caller { engine: engine.clone(), user, session, address, stepped_up_until },
-            state,
+            caller: Caller { engine: engine.clone(), user, session, address, state },
             place,
             epoch: None,
             until: None,
@@ -167,15 +164,13 @@ impl Session {
     /// The person as policy sees them now; none if the account may not be used.
     #[must_use]
     pub fn subject(&self) -> Option<Subject> {
-        // A factor entered on this connection counts at once.
-        let stepped_up_until = self.state.stepped_up_until();
-        self.caller.subject().map(|subject| Subject { stepped_up_until, ..subject })
+        self.caller.subject()
     }
 
     /// The session as every holder of it sees it.
     #[must_use]
     pub fn state(&self) -> &Arc<SessionState> {
-        &self.state
+        &self.caller.state
     }
 
     /// Begins a `resume`; its events and its answer come by [`Session::next`]. Several are done one after the other.
@@ -224,6 +219,25 @@ impl Session {
         }
     }
 
+    /// Waits for what ends the session while something is written; [`Session::next`] tells it all the same.
+    pub async fn stopped(&self) -> End {
+        loop {
+            if let Some(end) = self.end() {
+                return end;
+            }
+            self.place.queue.changed().await;
+        }
+    }
+
+    fn end(&self) -> Option<End> {
+        let queue = &self.place.queue;
+        if queue.is_ended() || !self.caller.state.holds(self.now()) {
+            Some(End::Ended)
+        } else {
+            queue.is_overflowing().then_some(End::TooSlow)
+        }
+    }
+
     /// What was delivered since the last call, as a row for the audit trail; none if nothing was.
     pub fn take_delivered(&mut self) -> Option<Draft> {
         if self.delivered.is_empty() {
@@ -248,12 +262,8 @@ impl Session {
     }
 
     fn at_hand(&mut self) -> Option<Delivery> {
-        let queue = &self.place.queue;
-        if queue.is_ended() || !self.state.holds(self.now()) {
-            return Some(Delivery::End(End::Ended));
-        }
-        if queue.is_overflowing() {
-            return Some(Delivery::End(End::TooSlow));
+        if let Some(end) = self.end() {
+            return Some(Delivery::End(end));
         }
         if let Some(delivery) = self.ready.pop_front() {
             return Some(delivery);

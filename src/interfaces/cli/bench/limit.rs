@@ -156,7 +156,7 @@ async fn attend(tcp: TcpStream, acceptor: TlsAcceptor, rooms: Arc<Rooms>, queue:
         Ok(response)
     };
     // Several messages that wait for one socket leave in one TLS record.
-    let settings = websocket::settings().write_buffer_size(16 * 1024);
+    let settings = websocket::settings(websocket::FRAME_BYTES_MAX).write_buffer_size(16 * 1024);
     let Ok(mut socket) = tokio_tungstenite::accept_hdr_async_with_config(tls, path, Some(settings)).await else {
         return;
     };

@@ -1,0 +1,409 @@
+//! One connection after sign-in: frames in, commands begun, answers and events out, until something ends it.
+//! Does not know what an op means. One task; nothing here waits for a peer without also watching what may end the session.
+
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::answers::{Answer, Answers};
+use super::line::{Goodbye, Line};
+use super::pace::{Pace, Taken};
+use super::{Arrival, Sockets, sign_in};
+use crate::kernel::base::limits::{Limits, QUEUE_FRAMES_MAX};
+use crate::kernel::base::world::{MINUTE, rfc3339};
+use crate::kernel::base::{Code, Micros, Refusal};
+use crate::kernel::engine::fields::Fields;
+use crate::kernel::live::{Delivery, End, Session};
+use crate::kernel::wire::{self, Frame, Request, close};
+
+/// How long before the end of a session its person is told.
+const EXPIRING: Micros = 2 * MINUTE;
+/// What was delivered is put on record this often.
+const ACCOUNT_EVERY: Duration = Duration::from_secs(15 * 60);
+/// The wall clock and the seal are looked at this often when nothing happens.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Answers are waited for this long when the server goes down; with the spread and the goodbye it fits into the listener's drain.
+const DRAIN_ANSWERS: Duration = Duration::from_secs(6);
+/// Goodbyes are spread over this, so that not everybody comes back at once.
+const DRAIN_SPREAD_MS: u16 = 2000;
+/// Frames written between two flushes.
+const FRAMES_A_FLUSH: usize = 64;
+/// Too many commands under way: one of them is usually answered by then.
+const INFLIGHT_RETRY_MS: u64 = 100;
+
+/// Serves a connection from the switch of protocols to its end.
+pub(super) async fn serve<S>(sockets: Sockets, socket: WebSocketStream<S>, address: IpAddr, arrival: Arrival)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    metrics::gauge!("carethread_sockets").increment(1);
+    let mut line = Line::new(socket);
+    let live = match arrival {
+        Arrival::SignedIn(signed_in) => Box::pin(sign_in::greet(&sockets, &mut line, address, &signed_in)).await,
+        // The place before sign-in is given back with the guard.
+        Arrival::Stranger(_guard) => Box::pin(sign_in::sign_in(&sockets, &mut line, address)).await,
+    };
+    let goodbye = match live {
+        Err(goodbye) => {
+            let code = goodbye.code();
+            Box::pin(line.finish(goodbye)).await;
+            code
+        }
+        Ok(live) => Connection::new(sockets, line, live).serve().await,
+    };
+    metrics::gauge!("carethread_sockets").decrement(1);
+    metrics::counter!("carethread_sockets_closed_total", "code" => goodbye.map_or_else(|| "none".into(), |code| code.to_string()))
+        .increment(1);
+}
+
+/// What a turn of the loop is about.
+enum Event {
+    Delivery(Delivery),
+    Answer(Answer),
+    Heard(Utf8Bytes),
+    Drain,
+    Tick,
+}
+
+/// The way down.
+struct Drain {
+    /// Answers are waited for until then.
+    patience: Instant,
+    /// When this one says goodbye; none while answers are out.
+    goodbye: Option<Instant>,
+}
+
+struct Connection<S> {
+    sockets: Sockets,
+    line: Line<S>,
+    live: Session,
+    answers: Answers,
+    pace: Pace,
+    /// `resume`s not answered yet.
+    resumes: usize,
+    /// The coming end of the session was told.
+    told_end: bool,
+    pinged: Instant,
+    accounted: Instant,
+    drain: Option<Drain>,
+}
+
+fn goodbye_of(end: End) -> Goodbye {
+    match end {
+        End::Ended => Goodbye::new(close::SESSION_ENDED, "the session ended"),
+        End::TooSlow => Goodbye::new(close::TOO_SLOW, "too slow: resume from the last event"),
+        End::Sealed => Goodbye::new(close::DRAINING, "the server is sealed"),
+        End::Failed => Goodbye::new(close::INTERNAL, "something failed here"),
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(sockets: Sockets, line: Line<S>, live: Session) -> Self {
+        let now = Instant::now();
+        let pace = Pace::new(&sockets.door().engine().shared().config.limits, now);
+        Self {
+            sockets,
+            line,
+            live,
+            answers: Answers::default(),
+            pace,
+            resumes: 0,
+            told_end: false,
+            pinged: now,
+            accounted: now,
+            drain: None,
+        }
+    }
+
+    /// Gives the code it ended with.
+    async fn serve(mut self) -> Option<u16> {
+        let goodbye = loop {
+            if let Err(goodbye) = self.turn().await {
+                break goodbye;
+            }
+        };
+        let code = goodbye.code();
+        let delivered = self.live.take_delivered();
+        let Self { sockets, line, live, answers, .. } = self;
+        // From here on nothing is queued for it and nothing more is read for it; writes that are queued are done all the same.
+        drop((live, answers));
+        let record = async move {
+            let engine = sockets.door().engine().clone();
+            drop(sockets);
+            engine.audit(delivered.into_iter().collect()).await
+        };
+        let ((), recorded) = Box::pin(async { tokio::join!(line.finish(goodbye), record) }).await;
+        if recorded.is_err() {
+            tracing::error!("What was delivered over a connection could not be put on record");
+        }
+        code
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.sockets.door().engine().shared().config.limits
+    }
+
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.limits().silence_seconds.into())
+    }
+
+    async fn turn(&mut self) -> Result<(), Goodbye> {
+        if let Some(drain) = &mut self.drain
+            && drain.goodbye.is_none()
+            && (self.answers.len() == 0 || Instant::now() >= drain.patience)
+        {
+            let random = u16::from_be_bytes(self.sockets.door().engine().world().bytes());
+            let spread = Duration::from_millis((random % DRAIN_SPREAD_MS).into());
+            drain.goodbye = Some(Instant::now() + spread);
+        }
+        let timer = self.timer();
+        let Self { sockets, line, live, answers, drain, .. } = self;
+        let event = tokio::select! {
+            delivery = live.next() => Event::Delivery(delivery),
+            answer = answers.next(sockets.door()) => Event::Answer(answer),
+            heard = line.hear(), if drain.is_none() => Event::Heard(heard?),
+            () = sockets.shared.draining.cancelled(), if drain.is_none() => Event::Drain,
+            () = sleep_until(timer) => Event::Tick,
+        };
+        match event {
+            Event::Delivery(delivery) => {
+                self.deliver(delivery).await?;
+                self.write_waiting().await
+            }
+            Event::Answer(answer) => {
+                self.feed(answer_frame(answer)).await?;
+                self.write_waiting().await
+            }
+            Event::Heard(text) => self.heard(&text).await,
+            Event::Drain => {
+                self.drain = Some(Drain { patience: Instant::now() + DRAIN_ANSWERS, goodbye: None });
+                self.write(wire::notice("draining", "The server is going down. Come back in a moment.", Map::new()))
+                    .await
+            }
+            Event::Tick => self.tick().await,
+        }
+    }
+
+    /// When something is due even if nothing happens.
+    fn timer(&self) -> Instant {
+        let now = Instant::now();
+        let ping = self.pinged + Duration::from_secs(self.limits().ping_seconds.into());
+        let end = now + Duration::from_micros(self.until_told().unsigned_abs());
+        let due = [ping, self.line.heard + self.silence(), self.accounted + ACCOUNT_EVERY, now + LOOK_EVERY, end];
+        let drain = self.drain.as_ref().map(|drain| drain.goodbye.unwrap_or(drain.patience));
+        due.into_iter().chain(drain).min().unwrap_or(now)
+    }
+
+    /// Time until the next thing to say about the end of the session; never negative.
+    fn until_told(&self) -> Micros {
+        let left = self.live.state().ends_at() - self.sockets.door().now();
+        if self.told_end { left.max(0) } else { (left - EXPIRING).max(0) }
+    }
+
+    async fn tick(&mut self) -> Result<(), Goodbye> {
+        let now = Instant::now();
+        if now >= self.line.heard + self.silence() {
+            return Err(Goodbye::silent());
+        }
+        if self.sockets.door().engine().shared().vault.keyring().is_sealed() {
+            return Err(goodbye_of(End::Sealed));
+        }
+        if self.drain.as_ref().and_then(|drain| drain.goodbye).is_some_and(|at| now >= at) {
+            return Err(Goodbye::draining());
+        }
+        if now >= self.pinged + Duration::from_secs(self.limits().ping_seconds.into()) {
+            self.pinged = now;
+            let Self { line, live, .. } = self;
+            guarded(live, async {
+                line.ping().await?;
+                line.flush().await
+            })
+            .await?;
+        }
+        if now >= self.accounted + ACCOUNT_EVERY {
+            self.accounted = now;
+            let delivered = self.live.take_delivered();
+            let engine = self.sockets.door().engine();
+            // No row, no delivery.
+            if engine.audit(delivered.into_iter().collect()).await.is_err() {
+                return Err(goodbye_of(End::Failed));
+            }
+        }
+        let ends_at = self.live.state().ends_at();
+        let left = ends_at - self.sockets.door().now();
+        if left > EXPIRING {
+            self.told_end = false;
+        } else if !self.told_end && left > 0 {
+            self.told_end = true;
+            let more = [("expires_at".to_owned(), Value::from(rfc3339(ends_at)))].into_iter().collect();
+            let text = "You will be signed out unless you do something.";
+            self.write(wire::notice("session_expiring", text, more)).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that can go out now, up to so many frames, and one flush for all of it.
+    async fn write_waiting(&mut self) -> Result<(), Goodbye> {
+        for _ in 0..FRAMES_A_FLUSH {
+            if let Some(delivery) = self.live.next().now_or_never() {
+                self.deliver(delivery).await?;
+            } else if let Some(answer) = self.answers.ready(self.sockets.door()) {
+                self.feed(answer_frame(answer)).await?;
+            } else {
+                break;
+            }
+        }
+        let Self { line, live, .. } = self;
+        guarded(live, line.flush()).await
+    }
+
+    /// Answers at once, but behind the events that waited: a client may tell by a `ping` that it has what there was.
+    async fn answer_behind(&mut self, frame: Frame) -> Result<(), Goodbye> {
+        for _ in 0..QUEUE_FRAMES_MAX {
+            let Some(delivery) = self.live.next().now_or_never() else { break };
+            self.deliver(delivery).await?;
+        }
+        self.write(frame).await
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) -> Result<(), Goodbye> {
+        match delivery {
+            Delivery::Event(frame) => self.feed(frame).await,
+            Delivery::Resumed { id, answer } => {
+                self.resumes = self.resumes.saturating_sub(1);
+                self.feed(framed(&id, &answer)).await
+            }
+            Delivery::End(end) => {
+                self.part(end).await;
+                Err(goodbye_of(end))
+            }
+        }
+    }
+
+    /// Whoever ended the session itself gets the answer to that: it is there before the end is known here.
+    async fn part(&mut self, end: End) {
+        if end != End::Ended || !self.live.state().ended.load(Ordering::Acquire) {
+            return;
+        }
+        let Self { sockets, line, answers, .. } = self;
+        let last = async {
+            while let Some(answer) = answers.ready(sockets.door()) {
+                if !answer.read {
+                    line.feed(answer_frame(answer)).await?;
+                }
+            }
+            line.flush().await
+        };
+        // Nobody is waited for any more.
+        let _ = timeout(Duration::from_secs(1), last).await;
+    }
+
+    async fn feed(&mut self, frame: Frame) -> Result<(), Goodbye> {
+        let Self { line, live, .. } = self;
+        guarded(live, line.feed(frame)).await
+    }
+
+    async fn write(&mut self, frame: Frame) -> Result<(), Goodbye> {
+        let Self { line, live, .. } = self;
+        guarded(live, async {
+            line.feed(frame).await?;
+            line.flush().await
+        })
+        .await
+    }
+
+    async fn heard(&mut self, text: &str) -> Result<(), Goodbye> {
+        let (id, request) = match wire::parse(text) {
+            Ok(parsed) => parsed,
+            Err(refusal) => {
+                let one_too_many = self.pace.bad(Instant::now());
+                self.write(wire::error(&Value::Null, &refusal)).await?;
+                return if one_too_many {
+                    Err(Goodbye::new(close::BAD_FRAMES, "too many unreadable frames"))
+                } else {
+                    Ok(())
+                };
+            }
+        };
+        let answered = match self.pace.take(Instant::now()) {
+            Taken::Flood => return Err(Goodbye::new(close::TOO_FAST, "far too many commands")),
+            Taken::Later(ms) => Err(too_many("Too many commands. Wait, then repeat with the same key.", ms)),
+            Taken::Yes if self.answers.len() + self.resumes >= self.inflight() => {
+                Err(too_many("Too many commands are unanswered. Wait for some.", INFLIGHT_RETRY_MS))
+            }
+            Taken::Yes => match request {
+                Ok(request) => self.command(request)?,
+                Err(refusal) => Err(refusal),
+            },
+        };
+        match answered {
+            Ok(None) => Ok(()),
+            Ok(Some(answer)) => self.answer_behind(wire::reply(&id, &answer)).await,
+            Err(refusal) => self.write(wire::error(&id, &refusal)).await,
+        }
+    }
+
+    fn inflight(&self) -> usize {
+        usize::try_from(self.limits().inflight).unwrap_or(usize::MAX)
+    }
+
+    /// Begins a command; gives the answer of one that needs no waiting.
+    fn command(&mut self, request: Request) -> Result<Result<Option<Value>, Refusal>, Goodbye> {
+        let Request { id, op, data } = request;
+        let now = self.sockets.door().now();
+        Ok(match op.as_str() {
+            "ping" => Ok(Some(json!({"time": rfc3339(now)}))),
+            "login" => Err(Refusal::conflict("This socket is signed in already. Open another one.")),
+            "resume" => self.live.resume(id, &data).map(|()| {
+                self.resumes += 1;
+                None
+            }),
+            "typing" => Fields(&data).required_id("channel").map(|channel| {
+                self.live.state().touch(now);
+                let typing = self.live.typing(channel);
+                self.answers.push(id, async move { typing.await.map(|()| Value::Object(Map::new())) });
+                None
+            }),
+            _ => {
+                let Some(subject) = self.live.subject() else { return Err(goodbye_of(End::Ended)) };
+                if self.answers.begin(self.sockets.door(), id, subject, op, data) {
+                    self.live.state().touch(now);
+                }
+                Ok(None)
+            }
+        })
+    }
+}
+
+fn too_many(detail: &str, ms: u64) -> Refusal {
+    Refusal::new(Code::RateLimited).detail(detail).retry_after_ms(ms)
+}
+
+fn framed(id: &Value, answered: &Result<Value, Refusal>) -> Frame {
+    match answered {
+        Ok(answer) => wire::reply(id, answer),
+        Err(refusal) => wire::error(id, refusal),
+    }
+}
+
+fn answer_frame(answer: Answer) -> Frame {
+    framed(&answer.id, &answer.answered)
+}
+
+/// Writes unless the session ends meanwhile, or the peer takes nothing for too long.
+async fn guarded(live: &Session, written: impl Future<Output = Result<(), Goodbye>>) -> Result<(), Goodbye> {
+    let stuck = Duration::from_secs(u64::from(Limits::default().silence_seconds));
+    tokio::select! {
+        biased;
+        written = written => written,
+        end = live.stopped() => Err(goodbye_of(end)),
+        () = sleep(stuck) => Err(Goodbye::silent()),
+    }
+}
