@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::bench::arguments::Bench;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Secure messaging for care teams.
@@ -77,6 +78,8 @@ pub enum Task {
     /// The configuration
     #[command(subcommand)]
     Config(Config),
+    /// Measure: the load generator
+    Bench(Bench),
 }
 
 /// `init`

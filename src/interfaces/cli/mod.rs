@@ -4,6 +4,7 @@
 mod alone;
 mod arguments;
 pub mod bench;
+mod benches;
 pub mod commands;
 mod configuration;
 pub mod control;
@@ -13,6 +14,7 @@ mod paper;
 mod print;
 mod running;
 mod setup;
+mod spare;
 mod verify;
 
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let answer = match task {
         Task::Init(init) => setup::init(&place, init).await?,
         Task::Serve(serve) => return setup::serve(&place, serve).await,
+        Task::Bench(typed) => return benches::bench(&place, typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,
         Task::Doctor => doctor::run(&place).await,
         Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,

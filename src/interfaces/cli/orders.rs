@@ -39,7 +39,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::Keys(Keys::Status) => Command::KeysStatus,
         Task::Keys(Keys::Public) => Command::KeysPublic,
         Task::Verify(Verify { key, .. }) => Command::VerifyRecord(key),
-        Task::Init(_) | Task::Serve(_) | Task::Export(_) | Task::Config(_) | Task::Doctor => {
+        Task::Init(_) | Task::Serve(_) | Task::Export(_) | Task::Bench(_) | Task::Config(_) | Task::Doctor => {
             bail!("This task is run before.")
         }
     })

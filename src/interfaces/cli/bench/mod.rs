@@ -3,6 +3,7 @@
 //! [`run::run`] is the command, [`limit::run`] the hidden `bench limit-server`; both write to what they are handed.
 
 pub mod append;
+pub mod arguments;
 pub mod dialect;
 pub mod found;
 pub mod histogram;

@@ -1,0 +1,179 @@
+//! What can be typed after `carethread bench`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::append;
+use super::run::{Numbers, Options, Scenarios, Servers};
+use super::setup::Given;
+
+/// `bench`
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Bench {
+    /// Another bench than the load over sockets.
+    #[command(subcommand)]
+    pub task: Option<Task>,
+    /// The load over sockets.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// Other benches than the load over sockets.
+#[derive(Subcommand, Debug)]
+pub enum Task {
+    /// The write path alone, without sockets
+    Append(Append),
+    /// The least possible server, to measure beside
+    #[command(hide = true)]
+    LimitServer,
+}
+
+/// The load over sockets.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Which scenarios
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scenario::Idle, Scenario::Rate, Scenario::Fanout, Scenario::Catchup])]
+    pub only: Vec<Scenario>,
+    /// Which servers, started here
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Server::Limit, Server::Carethread])]
+    pub server: Vec<Server>,
+    /// A server that runs already, instead
+    #[arg(long, value_name = "ADDRESS", requires_all = ["certificate", "fixture"])]
+    pub running: Option<SocketAddr>,
+    /// Its certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Its people and teams: `fixture.json` of a former run
+    #[arg(long, value_name = "FILE")]
+    pub fixture: Option<PathBuf>,
+    /// Its process, if it is on this machine
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// An empty folder on the disk to be measured; a temporary one otherwise
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Sizes of teams for `fanout`
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub members: Vec<usize>,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    /// Messages a second for `rate`
+    #[arg(long, value_name = "N")]
+    pub per_second: Option<u64>,
+    /// Small teams for `rate`
+    #[arg(long, value_name = "N")]
+    pub teams: Option<usize>,
+    /// People in each of them
+    #[arg(long, value_name = "N")]
+    pub team_members: Option<usize>,
+    /// Sockets for `idle`
+    #[arg(long, value_name = "N")]
+    pub sockets: Option<usize>,
+    /// Sockets that come at a time for `catchup`
+    #[arg(long, value_name = "N")]
+    pub at_once: Option<usize>,
+    /// Entries read back for `catchup`
+    #[arg(long, value_name = "N")]
+    pub entries: Option<usize>,
+}
+
+/// What is measured.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scenario {
+    /// Messages as fast as they come back
+    Fanout,
+    /// A steady rate over many teams
+    Rate,
+    /// Memory of quiet sockets
+    Idle,
+    /// Coming back, and reading what was missed
+    Catchup,
+}
+
+/// What is measured against.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Server {
+    /// The least possible server
+    Limit,
+    /// This program
+    Carethread,
+}
+
+/// `bench append`
+#[derive(Args, Debug)]
+pub struct Append {
+    /// Where its data folder is made and removed; a temporary one otherwise
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Patients, each with one channel that is written to
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub patients: usize,
+    /// Numbers of writers, one measurement each
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1, 8, 64, 256])]
+    pub writers: Vec<usize>,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub seconds: u64,
+    /// Entries to write before a second round
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub fill: u64,
+}
+
+impl Run {
+    /// What the run is asked for, with an empty folder of the caller's where none was named.
+    ///
+    /// # Errors
+    /// A number makes no sense.
+    pub fn options(self, spare: PathBuf, json: bool) -> anyhow::Result<Options> {
+        let usual = Numbers::default();
+        let numbers = Numbers {
+            members: if self.members.is_empty() { usual.members } else { self.members },
+            seconds: self.seconds.unwrap_or(usual.seconds),
+            per_second: self.per_second.unwrap_or(usual.per_second),
+            teams: self.teams.unwrap_or(usual.teams),
+            team_members: self.team_members.unwrap_or(usual.team_members),
+            sockets: self.sockets.unwrap_or(usual.sockets),
+            at_once: self.at_once.unwrap_or(usual.at_once),
+            entries: self.entries.unwrap_or(usual.entries),
+        };
+        let counts = [numbers.teams, numbers.team_members, numbers.sockets, numbers.at_once];
+        ensure!(
+            !counts.contains(&0) && !numbers.members.contains(&0) && numbers.seconds > 0 && numbers.per_second > 0,
+            "Every number of a bench is at least 1."
+        );
+        let measured = |scenario| self.only.contains(&scenario);
+        let given = match (self.running, self.certificate, self.fixture) {
+            (Some(address), Some(certificate), Some(fixture)) => {
+                Some(Given { address, certificate, pid: self.pid, fixture })
+            }
+            _ => None,
+        };
+        let started = |server| given.is_none() && self.server.contains(&server);
+        Ok(Options {
+            scenarios: Scenarios {
+                fanout: measured(Scenario::Fanout),
+                rate: measured(Scenario::Rate),
+                idle: measured(Scenario::Idle),
+                catchup: measured(Scenario::Catchup),
+            },
+            servers: Servers { limit: started(Server::Limit), carethread: started(Server::Carethread), given },
+            numbers,
+            folder: self.folder.unwrap_or(spare),
+            json,
+        })
+    }
+}
+
+impl Append {
+    /// What the bench is asked for.
+    #[must_use]
+    pub fn options(&self) -> append::Options {
+        let Self { patients, writers, seconds, fill, .. } = self;
+        append::Options { patients: *patients, writers: writers.clone(), seconds: *seconds, fill: *fill }
+    }
+}
