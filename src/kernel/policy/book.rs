@@ -74,21 +74,11 @@ impl SessionState {
     }
 }
 
-/// How long the end of a session is remembered: longer than any request that read the session before it ended may take.
-const ENDED_KEPT: Micros = 600_000_000;
-
-#[derive(Default)]
-struct Sessions {
-    open: HashMap<SessionId, Arc<SessionState>>,
-    /// Ended lately, and when.
-    ended: HashMap<SessionId, Micros>,
-}
-
 /// The shared memory of policy.
 #[derive(Default)]
 pub struct Book {
     persons: RwLock<HashMap<UserId, Person>>,
-    sessions: RwLock<Sessions>,
+    sessions: RwLock<HashMap<SessionId, Arc<SessionState>>>,
     patients: RwLock<HashMap<PatientId, Arc<Access>>>,
     /// Counts drops of the cache: a load begun before a drop is not put in after it.
     generation: AtomicI64,
@@ -127,25 +117,18 @@ impl Book {
     /// The session if it is loaded.
     #[must_use]
     pub fn session(&self, session: SessionId) -> Option<Arc<SessionState>> {
-        read(&self.sessions).open.get(&session).cloned()
+        read(&self.sessions).get(&session).cloned()
     }
 
-    /// Puts a session in; one that is already there wins, so that its activity is not lost. One that ended after it was read from the
-    /// database is not revived: what is given back has ended.
+    /// Puts a session in; one that is already there wins, so that its activity is not lost.
+    /// The caller reads the session again afterwards: one that ended since it was read before is then ended here too.
     pub fn put_session(&self, id: SessionId, state: SessionState) -> Arc<SessionState> {
-        let mut sessions = write(&self.sessions);
-        if sessions.ended.contains_key(&id) {
-            state.ended.store(true, Ordering::Release);
-            return Arc::new(state);
-        }
-        sessions.open.entry(id).or_insert_with(|| Arc::new(state)).clone()
+        write(&self.sessions).entry(id).or_insert_with(|| Arc::new(state)).clone()
     }
 
     /// Ends a session: every holder of its state sees it at once.
     pub fn end_session(&self, id: SessionId) {
-        let mut sessions = write(&self.sessions);
-        sessions.ended.insert(id, self.latest.load(Ordering::Acquire));
-        if let Some(state) = sessions.open.remove(&id) {
+        if let Some(state) = write(&self.sessions).remove(&id) {
             state.ended.store(true, Ordering::Release);
         }
     }
@@ -153,9 +136,7 @@ impl Book {
     /// Forgets sessions that are over, so that memory holds open ones only; tells what was active since `since`.
     pub fn sweep_sessions(&self, now: Micros, since: Micros) -> Vec<(SessionId, Micros)> {
         let mut active = Vec::new();
-        let mut sessions = write(&self.sessions);
-        sessions.ended.retain(|_, at| now - *at < ENDED_KEPT);
-        sessions.open.retain(|id, state| {
+        write(&self.sessions).retain(|id, state| {
             let at = state.active_at.load(Ordering::Relaxed);
             if at >= since {
                 active.push((*id, at));
