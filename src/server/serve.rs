@@ -21,6 +21,7 @@ use super::{Folder, Node, Opened};
 use crate::features::{identity, patients};
 use crate::interfaces::cli::control;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
+use crate::interfaces::socket::{self, Sockets};
 use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
@@ -65,13 +66,13 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let (renew, tls) = watch::channel(certificate.config()?);
     let world = World::system();
     let hub = Hub::new(world.clone());
-    let opened = Node::open(folder.clone(), hold, config.clone(), world, hub).await?;
+    let opened = Node::open(folder.clone(), hold, config.clone(), world, hub.clone()).await?;
     let (listener, address, printed) = bind(&listen).await?;
     let draining = stop.child_token();
     let mut sealed = None;
     let (node, app, _hold) = match opened {
         Opened::Open(node) => {
-            let app = app(&node, metrics.clone(), &printed, address, draining.clone()).await?;
+            let app = app(&node, hub, metrics.clone(), &printed, address, draining.clone()).await?;
             (Some(node), app, None)
         }
         Opened::Sealed(reason, hold) => {
@@ -110,6 +111,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
 /// The routes of a server with keys.
 async fn app(
     node: &Node,
+    hub: Arc<Hub>,
     metrics: Option<PrometheusHandle>,
     printed: &str,
     address: SocketAddr,
@@ -121,9 +123,16 @@ async fn app(
         port: address.port(),
         metrics,
         jwks: jwks(node).await?,
+        draining: draining.clone(),
+    });
+    let sockets = Sockets::new(socket::Parts {
+        door: node.door.clone(),
+        hub,
+        origins: site.origins().clone(),
+        trusted_proxies: site.trusted_proxies().to_vec(),
         draining,
     });
-    Ok(routes(site, Router::new()))
+    Ok(routes(site, socket::routes(sockets)))
 }
 
 /// What goes on beside the commands; ends when it is dropped.

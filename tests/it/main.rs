@@ -12,9 +12,9 @@ mod ward;
 
 mod bad_input;
 mod harness;
+mod law3;
 mod law4;
 mod law4_live;
-mod law3;
 mod law5;
 mod law6;
 mod limits;

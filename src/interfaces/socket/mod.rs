@@ -18,20 +18,18 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
 use axum::routing::any;
-use http::header::{self, HeaderMap};
+use http::header;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 use super::http::addresses::{AddressCounter, AddressGuard};
+use super::http::caller;
 use super::http::origin::{Origin, Origins, client};
 use super::http::problem::problem;
 use super::http::upgrade;
 use crate::features::identity::{Door, SignedIn};
 use crate::kernel::base::{Code, Refusal};
 use crate::kernel::live::Hub;
-
-/// The session's cookie: set by `POST /v1/sessions`, for browsers. The prefix binds it to this host and TLS (RFC 6265bis section 4.1.3.2).
-const COOKIE: &str = "__Host-carethread";
 
 /// What every socket shares. Shared by cloning.
 #[derive(Clone)]
@@ -104,18 +102,16 @@ async fn upgrade(
         let refusal = Refusal::new(Code::RateLimited).detail("Too many connections of this address wait for sign-in.");
         return problem(&refusal.retry_after_ms(1000));
     };
-    let found = match (bearer(request.headers()), cookie(request.headers()), &ticket) {
-        // Asked for in so many words: a client that set the header wants to know.
-        (Some(token), _, _) => match sockets.door().sign_in_token(&token, Some(address)).await {
+    let found = match (caller::token(request.headers(), origin), &ticket) {
+        (Some(token), _) => match sockets.door().sign_in_token(token, Some(address)).await {
             Ok(signed_in) => Some(signed_in),
-            Err(refusal) => return problem(&refusal),
+            // Asked for in so many words: a client that set the header wants to know. A browser could not see why the upgrade failed;
+            // whoever came by a cookie or a ticket gets `hello` and may sign in there.
+            Err(refusal) if request.headers().contains_key(header::AUTHORIZATION) => return problem(&refusal),
+            Err(_) => None,
         },
-        // A browser cannot see why an upgrade failed: it gets `hello` and may sign in there.
-        (None, Some(token), _) if origin == Origin::Ours => {
-            sockets.door().sign_in_token(&token, Some(address)).await.ok()
-        }
-        (None, _, Some(ticket)) => sockets.door().redeem_ticket(ticket.expose(), Some(address)).await.ok(),
-        _ => None,
+        (None, Some(ticket)) => sockets.door().redeem_ticket(ticket.expose(), Some(address)).await.ok(),
+        (None, None) => None,
     };
     let arrival = match found {
         Some(signed_in) => Arrival::SignedIn(Box::new(signed_in)),
@@ -130,18 +126,4 @@ async fn upgrade(
         }
     });
     response
-}
-
-/// `Authorization: Bearer T` (RFC 6750 section 2.1). Another scheme is no credential of ours.
-fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-}
-
-/// The value of our cookie (RFC 6265 section 4.2.1).
-fn cookie(headers: &HeaderMap) -> Option<String> {
-    let lists = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = lists.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
 }
