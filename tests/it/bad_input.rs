@@ -196,7 +196,10 @@ async fn commands_that_make_no_sense_are_refused_by_name_and_store_nothing() {
         let answer = socket.ask(op, data.clone()).await;
         let error = &answer["error"];
         assert_eq!((error["code"].as_str(), &error["field"]), (Some(code), &field), "{op} {data}: {answer}");
-        assert!(error["title"].as_str().is_some_and(|title| !title.is_empty()) && error["retry"].is_boolean(), "{answer}");
+        assert!(
+            error["title"].as_str().is_some_and(|title| !title.is_empty()) && error["retry"].is_boolean(),
+            "{answer}"
+        );
     }
     assert_eq!(scene.size().await, before);
 }
@@ -208,9 +211,16 @@ async fn the_item_of_another_patient_is_not_found_whoever_asks() {
     let before = scene.size().await;
     let post = |item: &str| json!({"channel": scene.ward.id("staff"), "item": item, "text": "words"});
     let never = scene.server.ask(&scene.lead, "message.post", post(&fresh_id())).await;
-    assert_eq!((&never.json()["error"]["code"], &never.json()["error"]["field"]), (&json!("not_found"), &json!("item")));
+    assert_eq!(
+        (&never.json()["error"]["code"], &never.json()["error"]["field"]),
+        (&json!("not_found"), &json!("item"))
+    );
     for item in ["goal", "shared_goal", "closed_goal", "whole", "unsorted"] {
-        assert_eq!(scene.server.ask(&scene.lead, "message.post", post(other.id(item))).await.text, never.text, "{item}");
+        assert_eq!(
+            scene.server.ask(&scene.lead, "message.post", post(other.id(item))).await.text,
+            never.text,
+            "{item}"
+        );
     }
     let message = scene.ward.id("message_staff");
     for item in ["goal", "whole"] {
@@ -340,7 +350,8 @@ async fn who_does_not_sign_in_is_closed_in_time() {
 async fn a_frame_is_answered_with_the_id_it_had() {
     let scene = Scene::new().await;
     let mut raw = scene.raw().await;
-    for id in [json!(0), json!(-7), json!(1.5), json!(9_007_199_254_740_993_i64), json!(""), json!("a\"b\\\u{1}é😀")] {
+    for id in [json!(0), json!(-7), json!(1.5), json!(9_007_199_254_740_993_i64), json!(""), json!("a\"b\\\u{1}é😀")]
+    {
         raw.text(&scene.post(id.clone(), json!({"text": " "}))).await;
         assert_eq!(raw.refusal().await, (id, "invalid".into()));
     }

@@ -272,8 +272,10 @@ async fn who_may_see_gets_an_answer() {
     let mut ward = Ward::open(&server, server.person("lead").await).await;
     let askers = everyone(&server, &mut ward).await;
     let reads = ["patient.get", "team.list", "plan.items", "history", "channel.list", "patient.list"];
-    let questions: Vec<(&str, Value)> =
-        spelled_out().into_iter().filter(|(op, data)| reads.contains(op) && !data.to_string().contains("201")).collect();
+    let questions: Vec<(&str, Value)> = spelled_out()
+        .into_iter()
+        .filter(|(op, data)| reads.contains(op) && !data.to_string().contains("201"))
+        .collect();
     for asker in &askers {
         for (op, data) in questions.iter().filter(|(_, data)| slots(data).iter().all(|name| asker.sees(name))) {
             let answer = server.ask(&asker.person, op, asker.fill(&ward, data, false)).await;
@@ -298,7 +300,8 @@ async fn lists_hold_what_one_sees_and_nothing_else() {
         if !asker.sees("patient") {
             continue;
         }
-        let items = server.run(&asker.person, "plan.items", json!({"patient": ward.id("patient"), "closed": true})).await;
+        let items =
+            server.run(&asker.person, "plan.items", json!({"patient": ward.id("patient"), "closed": true})).await;
         let listed: BTreeMap<&str, i64> = items["items"]
             .as_array()
             .unwrap()

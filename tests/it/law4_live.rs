@@ -33,9 +33,10 @@ fn newest(events: &[Value], channel: &str) -> i64 {
 /// The `seq` of the entry that says somebody left, in a channel, as the lead reads it.
 async fn left_at(server: &Server, ward: &Ward, channel: &str, person: &Person) -> i64 {
     let page = server.run(&ward.lead, "history", json!({"channel": ward.id(channel), "limit": 200})).await;
-    let leaving = list(&page, "events").iter().rev().find(|event| {
-        event["event"] == "team.left" && event["data"]["user"] == person.id.as_str()
-    });
+    let leaving = list(&page, "events")
+        .iter()
+        .rev()
+        .find(|event| event["event"] == "team.left" && event["data"]["user"] == person.id.as_str());
     leaving.unwrap_or_else(|| panic!("nobody left {channel}"))["seq"].as_i64().unwrap()
 }
 
@@ -180,11 +181,13 @@ async fn what_staff_do_among_themselves_changes_nothing_in_the_sight_of_family_a
         chatter(&server, &ward, "staff", item, 2).await;
     }
     let patient = ward.id("patient").to_owned();
-    ward.make(&server, "secret", "plan_item.add", json!({"patient": patient, "kind": "barrier", "title": "Debts"})).await;
+    ward.make(&server, "secret", "plan_item.add", json!({"patient": patient, "kind": "barrier", "title": "Debts"}))
+        .await;
     let data = json!({"item": ward.id("secret"), "rev": 1, "addresses": [ward.id("shared_goal")]});
     server.run(&ward.lead, "plan_item.change", data).await;
     server.run(&ward.lead, "plan_item.close", json!({"item": ward.id("secret"), "rev": 2})).await;
-    ward.make(&server, "aside", "channel.open", json!({"patient": patient, "name": "Aside", "audience": "named"})).await;
+    ward.make(&server, "aside", "channel.open", json!({"patient": patient, "name": "Aside", "audience": "named"}))
+        .await;
     server.run(&ward.lead, "channel.change", json!({"channel": ward.id("aside"), "name": "Further aside"})).await;
     server.run(&ward.lead, "channel.archive", json!({"channel": ward.id("aside")})).await;
     let message = ward.id("message_staff").to_owned();
@@ -254,8 +257,10 @@ async fn a_cursor_of_a_hidden_channel_is_answered_as_one_of_a_channel_that_never
         }
         let mut socket = server.socket(person).await;
         for name in hidden {
-            let (there, never) = (socket.ask("typing", json!({"channel": ward.id(name)})).await,
-                                  socket.ask("typing", json!({"channel": fresh_id()})).await);
+            let (there, never) = (
+                socket.ask("typing", json!({"channel": ward.id(name)})).await,
+                socket.ask("typing", json!({"channel": fresh_id()})).await,
+            );
             assert_eq!((&there["type"], &there["error"]), (&json!("error"), &never["error"]));
         }
     }
@@ -268,9 +273,13 @@ async fn a_mention_does_not_tell_who_exists() {
     let relative = server.person_with("relative", &["--kind", "related-person"]).await;
     ward.add(&server, &relative, json!({})).await;
     let stranger = server.person("stranger").await;
-    let mention = |id: &str| json!({"channel": ward.id("staff"), "item": ward.id("goal"), "text": "look", "mentions": [id]});
+    let mention =
+        |id: &str| json!({"channel": ward.id("staff"), "item": ward.id("goal"), "text": "look", "mentions": [id]});
     let never = server.ask(&nurse, "message.post", mention(&fresh_id())).await;
-    assert_eq!((&never.json()["error"]["code"], &never.json()["error"]["field"]), (&json!("invalid"), &json!("mentions")));
+    assert_eq!(
+        (&never.json()["error"]["code"], &never.json()["error"]["field"]),
+        (&json!("invalid"), &json!("mentions"))
+    );
     for person in [&relative, &stranger] {
         assert_eq!(server.ask(&nurse, "message.post", mention(&person.id)).await.text, never.text);
     }

@@ -23,12 +23,19 @@ struct Kept {
 }
 
 /// Writes until the server goes, by socket or by HTTP.
-async fn write_until_killed(server: Arc<Server>, ward: Arc<Ward>, by: Person, mut chance: Chance, replied: Arc<AtomicUsize>) -> Vec<Kept> {
+async fn write_until_killed(
+    server: Arc<Server>,
+    ward: Arc<Ward>,
+    by: Person,
+    mut chance: Chance,
+    replied: Arc<AtomicUsize>,
+) -> Vec<Kept> {
     let mut kept = Vec::new();
     let mut socket = if chance.below(2) == 0 { Some(server.socket(&by).await) } else { None };
     loop {
         let channel = *chance.one(&["staff", "shared"]);
-        let words = json!({"channel": ward.id(channel), "item": ward.id("shared_goal"), "text": fresh_id(), "key": fresh_id()});
+        let words =
+            json!({"channel": ward.id(channel), "item": ward.id("shared_goal"), "text": fresh_id(), "key": fresh_id()});
         let goal = json!({"patient": ward.id("patient"), "kind": "goal", "title": fresh_id(), "shared": true, "key": fresh_id()});
         let aside = json!({"patient": ward.id("patient"), "name": fresh_id(), "key": fresh_id()});
         let (op, data) = match chance.below(20) {
@@ -64,7 +71,8 @@ pub async fn whole_record(server: &Server, person: &Person) -> HashMap<String, V
         let id = text(channel, "id");
         let mut entries: Vec<Value> = Vec::new();
         loop {
-            let page = server.run(person, "history", json!({"channel": id, "after": entries.len(), "limit": 200})).await;
+            let page =
+                server.run(person, "history", json!({"channel": id, "after": entries.len(), "limit": 200})).await;
             entries.extend(list(&page, "events").clone());
             if page["more"] == false {
                 break;
@@ -138,13 +146,24 @@ async fn check(server: &Server, by: &Person, kept: &mut [Kept], record: &HashMap
 }
 
 /// One life of the server: served, written to, killed. What its writers kept.
-async fn life(house: House, ward: &Arc<Ward>, people: &[Person], chance: &mut Chance) -> (House, Vec<(Person, Vec<Kept>)>) {
+async fn life(
+    house: House,
+    ward: &Arc<Ward>,
+    people: &[Person],
+    chance: &mut Chance,
+) -> (House, Vec<(Person, Vec<Kept>)>) {
     let server = Arc::new(house.serve().await);
     let replied = Arc::new(AtomicUsize::new(0));
     let writers: Vec<_> = people
         .iter()
         .map(|by| {
-            let write = write_until_killed(Arc::clone(&server), Arc::clone(ward), by.clone(), chance.branch(), Arc::clone(&replied));
+            let write = write_until_killed(
+                Arc::clone(&server),
+                Arc::clone(ward),
+                by.clone(),
+                chance.branch(),
+                Arc::clone(&replied),
+            );
             (by.clone(), tokio::spawn(write))
         })
         .collect();

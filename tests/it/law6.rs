@@ -20,8 +20,12 @@ fn command(ward: &Ward, chance: &mut Chance, mine: &[(String, Value)]) -> (&'sta
     let item = *chance.one(&["shared_goal", "shared_goal", "goal", "closed_goal", "unsorted"]);
     let post = json!({"channel": ward.id(channel), "item": ward.id(item), "text": "words", "key": fresh_id()});
     match (chance.below(12), mine) {
-        (0, _) => ("plan_item.add", json!({"patient": ward.id("patient"), "kind": "barrier", "title": "B", "shared": true})),
-        (1, _) => ("plan_item.change", json!({"item": ward.id("shared_goal"), "rev": 1 + chance.below(4), "detail": "D"})),
+        (0, _) => {
+            ("plan_item.add", json!({"patient": ward.id("patient"), "kind": "barrier", "title": "B", "shared": true}))
+        }
+        (1, _) => {
+            ("plan_item.change", json!({"item": ward.id("shared_goal"), "rev": 1 + chance.below(4), "detail": "D"}))
+        }
         (2, _) => ("channel.open", json!({"patient": ward.id("patient"), "name": "N", "audience": "shared"})),
         (3, _) => ("message.post", json!({"channel": ward.id("staff"), "text": "no item"})),
         (4, [_, ..]) => ("message.amend", json!({"message": chance.one(mine).0, "text": "better words"})),

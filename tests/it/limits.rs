@@ -243,10 +243,15 @@ async fn what_is_no_upgrade_of_ours_is_refused() {
     let unknown = upgrade(&server, "", &format!("{}Sec-WebSocket-Protocol: chat.v9, mqtt\r\n", bearer(&nurse))).await;
     assert_eq!(unknown.status, 400);
     assert!(unknown.text.contains("carethread.v1"), "the supported list: {}", unknown.text);
-    let known = upgrade(&server, "", &format!("{}Sec-WebSocket-Protocol: mqtt, carethread.v1\r\n", bearer(&nurse))).await;
+    let known =
+        upgrade(&server, "", &format!("{}Sec-WebSocket-Protocol: mqtt, carethread.v1\r\n", bearer(&nurse))).await;
     assert_eq!((known.status, known.header("sec-websocket-protocol")), (101, "carethread.v1"));
     let squeezed = upgrade(&server, "", "Sec-WebSocket-Extensions: permessage-deflate\r\n").await;
-    assert_eq!((squeezed.status, squeezed.header("sec-websocket-extensions")), (101, ""), "no compression is negotiated");
+    assert_eq!(
+        (squeezed.status, squeezed.header("sec-websocket-extensions")),
+        (101, ""),
+        "no compression is negotiated"
+    );
     assert_eq!(server.request("GET /v1/ws", "", b"").await.status, 426);
     let wrong = upgrade(&server, "", "Authorization: Bearer ct_pat_wrong\r\n").await;
     assert_eq!(wrong.status, 401, "{}", wrong.text);
@@ -281,7 +286,11 @@ async fn operations_over_http_refuse_what_sockets_refuse() {
     }
     for headers in ["", "Authorization: Bearer ct_pat_wrong\r\n", "Authorization: Basic eDp5\r\n"] {
         let answer = server.request("POST /v1/ops", headers, br#"{"op":"ping","data":{}}"#).await;
-        assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (401, Some("unauthenticated")), "{headers}");
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (401, Some("unauthenticated")),
+            "{headers}"
+        );
     }
     let large = json!({"op": "ping", "data": {"a": "x".repeat(70_000)}}).to_string();
     assert_eq!(server.request("POST /v1/ops", &bearer(&nurse), large.as_bytes()).await.status, 413);

@@ -33,9 +33,11 @@ impl Ward {
         }
         server.run(&ward.lead, "plan_item.close", json!({"item": ward.id("closed_goal"), "rev": 1})).await;
         let channels = server.run(&ward.lead, "channel.list", json!({})).await;
-        let care_team = channels["channels"].as_array().unwrap().iter().find(|one| {
-            one["patient"] == ward.id("patient") && one["name"] == "Care team"
-        });
+        let care_team = channels["channels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["patient"] == ward.id("patient") && one["name"] == "Care team");
         ward.put("staff", text(care_team.unwrap(), "id"));
         for (name, audience) in [("shared", "shared"), ("named", "named"), ("archived", "staff")] {
             let data = json!({"patient": ward.id("patient"), "name": name, "audience": audience});
