@@ -14,6 +14,7 @@ mod bad_input;
 mod harness;
 mod law4;
 mod law4_live;
+mod law3;
 mod law5;
 mod law6;
 mod limits;

@@ -1,0 +1,339 @@
+//! Law 3: any flipped byte, missing, doubled or reordered entry is found by `verify --record`, which names the first bad one. The
+//! attacker of these tests holds the database file, knows its tables and drops the triggers that stand in the way.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::server::{House, Server};
+use super::ward::Ward;
+
+/// A record at rest, with a clean copy to come back to.
+struct Record {
+    house: House,
+    clean: Vec<u8>,
+    /// Number and id of the channel that is attacked, and how many entries it has.
+    victim: (i64, String, i64),
+    other: i64,
+}
+
+/// What an attack does.
+enum Attack {
+    /// Statements; `CH` and `OTHER` are the numbers of the channels.
+    Sql(&'static [&'static str]),
+    /// One byte of a column of the victim's entry `seq` is another one.
+    Flip(&'static str, i64),
+}
+
+use Attack::{Flip, Sql};
+
+impl Record {
+    async fn new() -> Self {
+        let server = Server::new().await;
+        let lead = server.person("lead").await;
+        let mut ward = Ward::open(&server, lead).await;
+        for (name, item) in [("m1", "goal"), ("m2", "whole"), ("m3", "goal"), ("m4", "goal"), ("m5", "goal")] {
+            ward.says(&server, name, "staff", item).await;
+            ward.says(&server, name, "shared", "shared_goal").await;
+        }
+        server.run(&ward.lead, "message.amend", json!({"message": ward.id("m4"), "text": "other words"})).await;
+        // An export signs the heads.
+        let proof = server.house.path("proof").display().to_string();
+        server.cli(&["export", "--patient", ward.id("patient"), "--format", "proof", "--out", &proof]).await;
+        ward.says(&server, "m6", "staff", "goal").await;
+        ward.says(&server, "m7", "staff", "goal").await;
+        server.signal("TERM").await;
+        let (house, code) = server.ended().await;
+        assert_eq!(code, Some(0));
+        assert!(!house.data().join("record.db-wal").exists(), "a clean end leaves no log behind");
+        let clean = std::fs::read(house.data().join("record.db")).unwrap();
+        let mut record = Self { house, clean, victim: (0, String::new(), 0), other: 0 };
+        let mut database = record.open().await;
+        for (name, is_victim) in [("staff", true), ("shared", false)] {
+            let id = uuid::Uuid::parse_str(ward.id(name)).unwrap();
+            let row = sqlx::query("SELECT n, seq FROM channel WHERE id = $1").bind(id);
+            let row = row.fetch_one(&mut database).await.unwrap();
+            if is_victim {
+                record.victim = (row.get(0), ward.id(name).to_owned(), row.get(1));
+            } else {
+                record.other = row.get(0);
+            }
+        }
+        record
+    }
+
+    async fn open(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.house.data().join("record.db"));
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Attacks a clean copy; what `verify --record` says of it: the exit code and the object.
+    async fn attacked(&self, attack: &Attack) -> (i32, Value) {
+        for name in ["record.db-wal", "record.db-shm"] {
+            let _ = std::fs::remove_file(self.house.data().join(name));
+        }
+        std::fs::write(self.house.data().join("record.db"), &self.clean).unwrap();
+        let mut database = self.open().await;
+        for trigger in ["entry_keep_update", "entry_keep_delete", "audit_keep_update", "audit_keep_delete"] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("DROP TRIGGER {trigger}"))).execute(&mut database).await.unwrap();
+        }
+        let (victim, _, size) = &self.victim;
+        match attack {
+            Sql(statements) => {
+                for statement in *statements {
+                    let statement = statement.replace("OTHER", &self.other.to_string());
+                    let statement = statement.replace("CH", &victim.to_string()).replace("SIZE", &size.to_string());
+                    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(statement.clone())).execute(&mut database).await;
+                    done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+                }
+            }
+            Flip(column, seq) => flip(&mut database, column, *victim, *seq).await,
+        }
+        database.close().await.unwrap();
+        let done = self.house.cli(&["verify", "--record"]).await;
+        let told = serde_json::from_str(&done.stdout).unwrap_or_else(|_| json!({"sentence": done.stderr}));
+        (done.code, told)
+    }
+
+    /// The attack is found, at that entry of the victim and nowhere before.
+    async fn is_found_at(&self, name: &str, attack: Attack, seq: i64) {
+        let (code, told) = self.attacked(&attack).await;
+        assert_eq!((code, &told["ok"]), (1, &json!(false)), "{name}: {told}");
+        let of_victim = told["faults"].as_array().unwrap().iter().find(|fault| fault["channel"] == self.victim.1.as_str());
+        assert_eq!(of_victim.map(|fault| &fault["seq"]), Some(&json!(seq)), "{name}: {}", told["faults"]);
+    }
+
+    /// The attack is found; where is for the sentence to say.
+    async fn is_found(&self, name: &str, attack: Attack) {
+        let (code, told) = self.attacked(&attack).await;
+        assert!(code == 1 && told["ok"] == false, "{name}: {told}");
+        assert!(!told["faults"].as_array().unwrap().is_empty(), "{name}: {told}");
+    }
+}
+
+async fn flip(database: &mut SqliteConnection, column: &str, channel: i64, seq: i64) {
+    let select = format!("SELECT CAST({column} AS BLOB) FROM entry WHERE channel = {channel} AND seq = {seq}");
+    let row = sqlx::query(sqlx::AssertSqlSafe(select)).fetch_one(&mut *database).await.unwrap();
+    let mut bytes: Vec<u8> = row.get(0);
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    let update = format!("UPDATE entry SET {column} = $1 WHERE channel = {channel} AND seq = {seq}");
+    let done = sqlx::query(sqlx::AssertSqlSafe(update)).bind(bytes).execute(database).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+}
+
+#[tokio::test]
+async fn a_record_as_it_was_written_verifies() {
+    let record = Record::new().await;
+    let (code, told) = record.attacked(&Sql(&[])).await;
+    assert_eq!((code, &told["ok"], &told["faults"]), (0, &json!(true), &json!([])), "{told}");
+    let line = record.house.cli_with(&["verify", "--record"], "").await;
+    assert!(line.stdout.contains(" entries: complete and unaltered up to "), "{}", line.stdout);
+    assert!(line.stdout.trim_end().ends_with("not pinned"), "{}", line.stdout);
+    let key = told["signer"].as_str().unwrap();
+    let pinned = record.house.cli_with(&["verify", "--record", "--key", key], "").await;
+    assert!(pinned.code == 0 && pinned.stdout.trim_end().ends_with(", pinned"), "{}", pinned.stdout);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_of_an_entry_is_found_where_it_is() {
+    let record = Record::new().await;
+    let last = record.victim.2;
+    for column in ["body", "commitment", "head", "id", "author", "item"] {
+        for seq in [1, 4, last] {
+            // The first entry of a channel is about the channel and has no item.
+            if column == "item" && seq == 1 {
+                continue;
+            }
+            record.is_found_at(&format!("{column} of {seq}"), Flip(column, seq), seq).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_number_of_an_entry_is_found_where_it_is() {
+    let record = Record::new().await;
+    for statement in [
+        &["UPDATE entry SET at = at + 1 WHERE channel = CH AND seq = 4"][..],
+        &["UPDATE entry SET at = at - 86400000000 WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET kind = 6 WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET flags = flags + 1 WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET epoch = epoch + 1 WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET item = NULL WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET files = zeroblob(31) || x'01' WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET event = 'note.logged' WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET author = (SELECT author FROM entry WHERE event = 'channel.opened' AND channel <> CH AND author <> \
+           (SELECT author FROM entry WHERE channel = CH AND seq = 4) UNION SELECT zeroblob(16) LIMIT 1) WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET body = x'' WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET body = (SELECT body FROM entry WHERE channel = CH AND seq = 5) WHERE channel = CH AND seq = 4"],
+        &["UPDATE entry SET (body, commitment) = (SELECT body, commitment FROM entry WHERE channel = CH AND seq = 5) \
+           WHERE channel = CH AND seq = 4"],
+    ] {
+        record.is_found_at(statement[0], Sql(statement), 4).await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_entry_is_found_where_it_stood() {
+    let record = Record::new().await;
+    let last = record.victim.2;
+    let middle: &[&str] = &["DELETE FROM entry WHERE channel = CH AND seq = 4"];
+    record.is_found_at("deleted", Sql(middle), 4).await;
+    let first: &[&str] = &["DELETE FROM entry WHERE channel = CH AND seq = 1"];
+    record.is_found_at("the first deleted", Sql(first), 1).await;
+    let closed: &[&str] = &[
+        "DELETE FROM entry WHERE channel = CH AND seq = 4",
+        "UPDATE entry SET seq = -seq WHERE channel = CH AND seq > 4",
+        "UPDATE entry SET seq = -seq - 1 WHERE channel = CH AND seq < 0",
+        "UPDATE channel SET seq = seq - 1 WHERE n = CH",
+    ];
+    record.is_found_at("deleted, and the rest moved up", Sql(closed), 4).await;
+    let tail: &[&str] = &["DELETE FROM entry WHERE channel = CH AND seq > SIZE - 2"];
+    record.is_found_at("the tail cut off", Sql(tail), last - 1).await;
+    let all: &[&str] = &["DELETE FROM entry WHERE channel = CH"];
+    record.is_found_at("all deleted", Sql(all), 1).await;
+}
+
+#[tokio::test]
+async fn a_doubled_entry_is_found() {
+    let record = Record::new().await;
+    let last = record.victim.2;
+    const COPY: &str = "INSERT INTO entry (channel, seq, id, kind, flags, event, author, at, item, body, commitment, files, head, epoch) \
+                        SELECT channel, SEAT, id, kind, flags, event, author, at, item, body, commitment, files, head, epoch \
+                        FROM entry WHERE channel = CH AND seq = 5";
+    let at_end: &'static str = String::leak(COPY.replace("SEAT", "SIZE + 1"));
+    record.is_found_at("doubled at the end", Sql(Vec::leak(vec![at_end])), last + 1).await;
+    let counted = vec![at_end, "UPDATE channel SET seq = seq + 1 WHERE n = CH"];
+    record.is_found_at("doubled at the end, and counted", Sql(Vec::leak(counted)), last + 1).await;
+    let inside = vec![
+        "UPDATE entry SET seq = -seq WHERE channel = CH AND seq > 5",
+        "UPDATE entry SET seq = -seq + 1 WHERE channel = CH AND seq < 0",
+        String::leak(COPY.replace("SEAT", "6")),
+        "UPDATE channel SET seq = seq + 1 WHERE n = CH",
+    ];
+    record.is_found_at("doubled inside", Sql(Vec::leak(inside)), 6).await;
+    let elsewhere: &'static str = String::leak(
+        COPY.replace("SELECT channel, SEAT", "SELECT OTHER, (SELECT seq + 1 FROM channel WHERE n = OTHER)"),
+    );
+    let counted = "UPDATE channel SET seq = seq + 1 WHERE n = OTHER";
+    record.is_found("copied into another channel", Sql(Vec::leak(vec![elsewhere, counted]))).await;
+}
+
+#[tokio::test]
+async fn reordered_entries_are_found_where_the_order_breaks() {
+    let record = Record::new().await;
+    let swap: &[&str] = &[
+        "UPDATE entry SET seq = -1 WHERE channel = CH AND seq = 4",
+        "UPDATE entry SET seq = 4 WHERE channel = CH AND seq = 6",
+        "UPDATE entry SET seq = 6 WHERE channel = CH AND seq = -1",
+    ];
+    record.is_found_at("swapped", Sql(swap), 4).await;
+    let moved: &[&str] = &[
+        "UPDATE entry SET channel = -1 WHERE channel = CH AND seq = 4",
+        "UPDATE entry SET channel = CH WHERE channel = OTHER AND seq = 4",
+        "UPDATE entry SET channel = OTHER WHERE channel = -1",
+    ];
+    record.is_found_at("swapped between channels", Sql(moved), 4).await;
+}
+
+#[tokio::test]
+async fn a_channels_counter_and_head_are_held_against_its_chain() {
+    let record = Record::new().await;
+    let last = record.victim.2;
+    let up: &[&str] = &["UPDATE channel SET seq = seq + 1 WHERE n = CH"];
+    record.is_found_at("counter up", Sql(up), last + 1).await;
+    let down: &[&str] = &["UPDATE channel SET seq = seq - 1 WHERE n = CH"];
+    record.is_found_at("counter down", Sql(down), last).await;
+    let head: &[&str] = &["UPDATE channel SET head = zeroblob(32) WHERE n = CH"];
+    record.is_found_at("another head", Sql(head), last).await;
+    let patient: &[&str] = &["UPDATE channel SET patient = zeroblob(16) WHERE n = CH"];
+    record.is_found_at("another patient", Sql(patient), 1).await;
+    let swapped: &[&str] = &[
+        "UPDATE entry SET channel = -1 WHERE channel = CH",
+        "UPDATE entry SET channel = CH WHERE channel = OTHER",
+        "UPDATE entry SET channel = OTHER WHERE channel = -1",
+    ];
+    record.is_found_at("two channels' entries swapped whole", Sql(swapped), 1).await;
+}
+
+#[tokio::test]
+async fn a_removed_channel_is_found() {
+    let record = Record::new().await;
+    let row: &[&str] = &["DELETE FROM channel WHERE n = CH"];
+    record.is_found("the channel's row removed", Sql(row)).await;
+    let whole: &[&str] = &["DELETE FROM channel WHERE n = CH", "DELETE FROM entry WHERE channel = CH"];
+    record.is_found("the channel removed with its entries", Sql(whole)).await;
+}
+
+#[tokio::test]
+async fn a_rollback_behind_a_signed_head_is_found_although_all_counters_agree() {
+    let record = Record::new().await;
+    let rollback: &[&str] = &[
+        "DELETE FROM entry WHERE channel = CH AND seq > 5",
+        "UPDATE channel SET seq = 5, head = (SELECT head FROM entry WHERE channel = CH AND seq = 5), \
+         at = (SELECT at FROM entry WHERE channel = CH AND seq = 5) WHERE n = CH",
+        "DELETE FROM thing WHERE channel = (SELECT id FROM channel WHERE n = CH) AND seq > 5",
+    ];
+    record.is_found_at("rolled back", Sql(rollback), 6).await;
+}
+
+#[tokio::test]
+async fn a_rollback_of_entries_that_no_head_was_signed_over_is_found_in_the_audit() {
+    let record = Record::new().await;
+    let rollback: &[&str] = &[
+        "DELETE FROM entry WHERE channel = CH AND seq = SIZE",
+        "UPDATE channel SET seq = SIZE - 1, head = (SELECT head FROM entry WHERE channel = CH AND seq = SIZE - 1), \
+         at = (SELECT at FROM entry WHERE channel = CH AND seq = SIZE - 1) WHERE n = CH",
+        "DELETE FROM thing WHERE channel = (SELECT id FROM channel WHERE n = CH) AND seq = SIZE",
+    ];
+    record.is_found_at("the newest entry rolled back", Sql(rollback), record.victim.2).await;
+}
+
+#[tokio::test]
+async fn the_audit_streams_are_held_against_their_chains() {
+    let record = Record::new().await;
+    for (name, statements) in [
+        ("a line changed", &["UPDATE audit SET line = replace(line, 'message', 'massage') WHERE n = 9"][..]),
+        ("a line emptied", &["UPDATE audit SET line = '' WHERE n = 9"]),
+        ("a row deleted", &["DELETE FROM audit WHERE n = 9"]),
+        ("the first row deleted", &["DELETE FROM audit WHERE n = 1"]),
+        ("a head changed", &["UPDATE audit SET head = zeroblob(32) WHERE n = 9"]),
+        ("two rows swapped", &[
+            "UPDATE audit SET n = -1 WHERE n = 9",
+            "UPDATE audit SET n = 9 WHERE n = 10",
+            "UPDATE audit SET n = 10 WHERE n = -1",
+        ]),
+        ("a row doubled", &["INSERT INTO audit SELECT stream, max(n) + 1, at, line, head FROM audit GROUP BY stream"]),
+    ] {
+        let (code, told) = record.attacked(&Sql(statements)).await;
+        let audit = told["faults"].as_array().is_some_and(|faults| faults.iter().any(|fault| !fault["audit"].is_null()));
+        assert!(code == 1 && audit, "{name}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_site_log_is_held_against_its_signatures() {
+    let record = Record::new().await;
+    for (name, statements) in [
+        ("a note changed", &["UPDATE site_leaf SET note = replace(note, '1', '2') WHERE n = 0"][..]),
+        ("a hash changed", &["UPDATE site_leaf SET hash = zeroblob(32) WHERE n = 0"]),
+        ("a leaf deleted", &["DELETE FROM site_leaf WHERE n = 1"]),
+    ] {
+        record.is_found(name, Sql(statements)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_on_a_record_whose_newest_entry_does_not_hold() {
+    let record = Record::new().await;
+    record.attacked(&Flip("body", record.victim.2)).await;
+    let mut command = record.house.command(&[]);
+    command.args(["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("verify --record"), "{told}");
+    assert!(Path::new(&record.house.data()).join("record.db").exists());
+}
