@@ -11,6 +11,7 @@ mod socket;
 mod ward;
 
 mod bad_input;
+mod command_line;
 mod harness;
 mod law3;
 mod law4;
@@ -18,3 +19,4 @@ mod law4_live;
 mod law5;
 mod law6;
 mod limits;
+mod serving;

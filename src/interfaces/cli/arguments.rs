@@ -214,6 +214,16 @@ pub struct TokenIssue {
     /// How long it lasts, at most 365
     #[arg(long, value_name = "N")]
     pub days: Option<u32>,
+    /// What a token may not do otherwise
+    #[arg(long, value_enum)]
+    pub allow: Vec<Allow>,
+}
+
+/// What else than a password entered lately may give.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Allow {
+    /// Take records out
+    Export,
 }
 
 /// `patient ..`

@@ -23,7 +23,8 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::User(User::Restore(of)) => Command::UserRestore(of.handle),
         Task::User(User::Password(of)) => Command::UserPassword { handle: of.handle, password: password()? },
         Task::Token(Token::Issue(typed)) => {
-            Command::TokenIssue(TokenIssue { user: typed.user, label: typed.label, days: typed.days })
+            let allow = typed.allow.iter().map(word).collect();
+            Command::TokenIssue(TokenIssue { user: typed.user, label: typed.label, days: typed.days, allow })
         }
         Task::Token(Token::List { user }) => Command::TokenList(user),
         Task::Token(Token::Revoke { id }) => Command::TokenRevoke(id),

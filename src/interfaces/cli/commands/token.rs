@@ -17,6 +17,8 @@ pub struct Issue {
     pub label: Option<String>,
     /// How long it lasts.
     pub days: Option<u32>,
+    /// What it may do that tokens may not otherwise, as on the wire.
+    pub allow: Vec<String>,
 }
 
 pub(super) async fn list(node: &Node, subject: Subject, handle: Option<String>) -> Result<Answer, Stop> {
@@ -39,8 +41,8 @@ pub(super) async fn revoke(node: &Node, subject: Subject, id: &str) -> Result<An
 }
 
 pub(super) async fn issue(node: &Node, subject: Subject, issue: Issue) -> Result<Answer, Stop> {
-    let Issue { user, label, days } = issue;
-    let data = data_of(json!({ "handle": user, "label": label, "days": days }));
+    let Issue { user, label, days, allow } = issue;
+    let data = data_of(json!({ "handle": user, "label": label, "days": days, "allow": allow }));
     let issued = node.door.issue_token(subject, data).await?;
     let object = json!({ "token": issued["token"], "id": issued["id"], "expires_at": issued["expires_at"] });
     let until =
