@@ -50,6 +50,8 @@ pub enum LogFormat {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub enum Task {
+    /// A server on fresh data, with sample patients and a team that talks; gone when it ends
+    Demo(Demo),
     /// Make a data folder: databases, key file, certificate
     Init(Init),
     /// Serve until told to stop
@@ -80,6 +82,14 @@ pub enum Task {
     Config(Config),
     /// Measure: the load generator
     Bench(Bench),
+}
+
+/// `demo`
+#[derive(Args, Debug)]
+pub struct Demo {
+    /// Where to listen; a free port when somebody has it
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8443")]
+    pub listen: String,
 }
 
 /// `init`
@@ -229,6 +239,12 @@ pub enum Allow {
 /// `patient ..`
 #[derive(Subcommand, Debug)]
 pub enum Patient {
+    /// Import FHIR R4 JSON: Bundles, NDJSON, single resources
+    Import {
+        /// The files, read together; `.ndjson` at the end of a name means one resource a line
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// List patients
     List,
 }

@@ -8,6 +8,7 @@ mod benches;
 pub mod commands;
 mod configuration;
 pub mod control;
+mod demo;
 mod doctor;
 mod orders;
 mod paper;
@@ -54,6 +55,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { place, task } = arguments;
     let answer = match task {
         Task::Init(init) => setup::init(&place, init).await?,
+        Task::Demo(typed) => return demo::demo(&place, typed).await,
         Task::Serve(serve) => return setup::serve(&place, serve).await,
         Task::Bench(typed) => return benches::bench(&place, typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,

@@ -1,12 +1,13 @@
 //! From what was typed to what is ordered: words of the wire, files read, passwords taken from standard input.
 
 use std::io::BufRead;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::arguments::{Export, Keys, Patient, Task, Team, Token, User, UserAdd as UserTyped, Verify};
-use super::commands::{self, Command, TeamAdd, TokenIssue, UserAdd};
+use super::commands::{self, Command, File, TeamAdd, TokenIssue, UserAdd};
 
 /// Bytes of a line on standard input: a password has 128 characters at most.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -28,6 +29,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         }
         Task::Token(Token::List { user }) => Command::TokenList(user),
         Task::Token(Token::Revoke { id }) => Command::TokenRevoke(id),
+        Task::Patient(Patient::Import { files }) => Command::PatientImport(read(&files)?),
         Task::Patient(Patient::List) => Command::PatientList,
         Task::Team(Team::Add(typed)) => {
             let mut responsibilities: Vec<String> = typed.responsibility.iter().map(word).collect();
@@ -40,7 +42,13 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::Keys(Keys::Status) => Command::KeysStatus,
         Task::Keys(Keys::Public) => Command::KeysPublic,
         Task::Verify(Verify { key, .. }) => Command::VerifyRecord(key),
-        Task::Init(_) | Task::Serve(_) | Task::Export(_) | Task::Bench(_) | Task::Config(_) | Task::Doctor => {
+        Task::Init(_)
+        | Task::Serve(_)
+        | Task::Export(_)
+        | Task::Bench(_)
+        | Task::Demo(_)
+        | Task::Config(_)
+        | Task::Doctor => {
             bail!("This task is run before.")
         }
     })
@@ -87,6 +95,14 @@ fn password() -> anyhow::Result<String> {
         bail!("There is no password on stdin.");
     }
     Ok(line.to_owned())
+}
+
+fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<File>> {
+    let file = |path: &PathBuf| {
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(File::new(&path.display().to_string(), &bytes))
+    };
+    paths.iter().map(file).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod caller;
 pub mod guard;
 pub mod health;
+pub mod imports;
 pub mod ops;
 pub mod origin;
 mod pace;

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::origin::Origins;
 use super::rate::Rates;
 use crate::features::identity::Door;
 use crate::kernel::engine::Engine;
+
+/// Imports at once: a body of 64 MiB takes some hundred MiB to read.
+const IMPORTS_MAX: usize = 2;
 
 /// Shared by cloning.
 #[derive(Clone)]
@@ -23,6 +27,7 @@ struct Inner {
     origins: Origins,
     trusted_proxies: Vec<IpAddr>,
     rates: Rates,
+    imports: Semaphore,
     metrics: Option<PrometheusHandle>,
     jwks: Value,
     draining: CancellationToken,
@@ -53,7 +58,18 @@ impl Site {
         let origins = Origins::new(&printed, port, &config.http.origins);
         let trusted_proxies = config.http.trusted_proxies.clone();
         let rates = Rates::new(&config.limits);
-        Self { inner: Arc::new(Inner { door, origins, trusted_proxies, rates, metrics, jwks, draining }) }
+        Self {
+            inner: Arc::new(Inner {
+                door,
+                origins,
+                trusted_proxies,
+                rates,
+                imports: Semaphore::new(IMPORTS_MAX),
+                metrics,
+                jwks,
+                draining,
+            }),
+        }
     }
 
     /// Turns credentials into people, and runs their ops.
@@ -84,6 +100,12 @@ impl Site {
     #[must_use]
     pub fn rates(&self) -> &Rates {
         &self.inner.rates
+    }
+
+    /// Places for imports: each holds its body and what is read from it.
+    #[must_use]
+    pub fn imports(&self) -> &Semaphore {
+        &self.inner.imports
     }
 
     /// The text of `/metrics`.

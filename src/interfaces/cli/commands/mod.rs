@@ -52,6 +52,8 @@ pub enum Command {
     TokenList(Option<String>),
     /// `token revoke`
     TokenRevoke(String),
+    /// `patient import`
+    PatientImport(Vec<patient::File>),
     /// `patient list`
     PatientList,
     /// `team add`
@@ -78,6 +80,7 @@ pub struct Answer {
 }
 
 pub use export::Export;
+pub use patient::File;
 pub use team::Add as TeamAdd;
 pub use token::Issue as TokenIssue;
 pub use user::Add as UserAdd;
@@ -108,6 +111,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::TokenIssue(issue) => token::issue(node, subject, issue).await,
         Command::TokenList(handle) => token::list(node, subject, handle).await,
         Command::TokenRevoke(id) => token::revoke(node, subject, &id).await,
+        Command::PatientImport(files) => patient::import(node, subject, files).await,
         Command::PatientList => patient::list(node, subject).await,
         Command::TeamAdd(add) => team::add(node, subject, add).await,
         Command::Export(asked) => export::export(node, subject, asked, out).await,

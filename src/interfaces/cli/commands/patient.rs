@@ -1,12 +1,55 @@
 //! `patient`: who is cared for.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, columns, op, text};
+use crate::features::care_plan::{self, ImportFile};
 use crate::features::patients;
-use crate::kernel::base::{PatientId, Refusal, Stop};
+use crate::kernel::base::{Fault, PatientId, Refusal, Stop};
+use crate::kernel::crypto::{base64, from_base64};
 use crate::kernel::policy::Subject;
 use crate::server::Node;
+
+/// A file of an import.
+#[derive(Serialize, Deserialize)]
+pub struct File {
+    /// As it was typed.
+    pub name: String,
+    /// Its bytes, base64: a file that is not UTF-8 must not become one on the way.
+    pub bytes: String,
+}
+
+impl File {
+    /// A file with what is in it.
+    #[must_use]
+    pub fn new(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), bytes: base64(bytes) }
+    }
+}
+
+pub(super) async fn import(node: &Node, subject: Subject, files: Vec<File>) -> Result<Answer, Stop> {
+    let read = |file: File| {
+        let bytes = from_base64(&file.bytes).ok_or_else(|| Refusal::invalid("files", "A file came broken."))?;
+        Ok(ImportFile { name: file.name, bytes })
+    };
+    let files = files.into_iter().map(read).collect::<Result<Vec<_>, Refusal>>()?;
+    let report = care_plan::import_files(&node.engine, &subject, files).await?;
+    let mut lines = columns(
+        &report
+            .patients
+            .iter()
+            .map(|patient| {
+                let (id, items) = (patient.id.to_string(), format!("{} items", patient.items));
+                vec![id, patient.name.clone(), items, if patient.created { "new" } else { "known" }.to_owned()]
+            })
+            .collect::<Vec<_>>(),
+    );
+    lines.extend(report.not_understood.iter().map(|one| format!("{} {}: {}", one.file, one.path, one.reason)));
+    let failed = report.patients.is_empty().then(|| "Nothing was imported.".to_owned());
+    let object = serde_json::to_value(&report).map_err(|_| Fault::Defect("a report is JSON"))?;
+    Ok(Answer { object, lines, failed })
+}
 
 /// The patient of an id, or of `SYSTEM|VALUE`. The last `|` parts them: a value rarely holds one, a system may.
 pub(super) async fn named(node: &Node, text: &str) -> Result<PatientId, Stop> {
