@@ -4,6 +4,7 @@
 //! family what they may see of it.
 
 mod change;
+mod chart;
 mod entries;
 pub mod import;
 mod model;
@@ -78,6 +79,10 @@ impl Feature for CarePlan {
             reply.insert("status".into(), status.clone());
         }
         reply
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 
     fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {

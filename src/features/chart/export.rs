@@ -6,7 +6,7 @@ use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
 use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, proof};
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{Fault, Refusal, Stop};
+use crate::kernel::base::{Fault, Stop};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex, merkle};
 use crate::kernel::engine::{Data, Engine};
@@ -32,9 +32,7 @@ pub async fn export(
     let (summary, digest) = match request.format {
         Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
         Format::Proof => proof(&source, &request, &parts, out).await?,
-        Format::FhirTransaction => {
-            return Err(Refusal::invalid("format", "This server does not write that format.").into());
-        }
+        Format::FhirTransaction => super::fhir::transaction(&source, &request, &parts, out).await?,
     };
     out.finish()?;
     let filing = Filing {

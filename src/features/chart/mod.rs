@@ -34,6 +34,7 @@
 
 mod coverage;
 mod export;
+mod fhir;
 mod filing;
 mod out;
 pub mod proof;

@@ -22,7 +22,7 @@ impl Files for Memory {
 }
 
 /// A house with a patient, a lead and a conversation.
-pub(super) struct Ward {
+pub struct Ward {
     pub house: House,
     pub lead: Subject,
     pub operator: Subject,

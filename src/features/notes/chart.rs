@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::model::{Logged, Medium, Participant};
 use crate::features::channels::{Offered, chart_text, narrative, participation_mode, without_empty};
 use crate::kernel::base::Micros;
-use crate::kernel::base::world::{MINUTE, parse_rfc3339};
+use crate::kernel::base::world::{MINUTE, parse_rfc3339, rfc3339_millis};
 use crate::kernel::crypto;
 use crate::kernel::log::Fact;
 
@@ -43,23 +43,37 @@ fn loinc(medium: Medium, profession: &str) -> &'static str {
     }
 }
 
+/// The id of the Communication that says a discussion was held: another thing than the note, the same in every export.
+#[must_use]
+pub fn communication_id(note: Uuid) -> Uuid {
+    part(note, "discussion")
+}
+
+fn part(note: Uuid, name: &str) -> Uuid {
+    Uuid::new_v5(&note, name.as_bytes())
+}
+
+/// A kept time as a FHIR `dateTime`, which has seconds (R4 datatypes).
+fn date_time(kept: &str) -> String {
+    let seconds = kept.as_bytes().get(16) == Some(&b':');
+    parse_rfc3339(kept).ok().filter(|_| !seconds).map_or_else(|| kept.to_owned(), rfc3339_millis)
+}
+
 /// The resources of a `note.logged`.
 #[must_use]
 pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
     let Ok(note) = fact.read::<Logged>() else { return Vec::new() };
     let offered = Offered(context);
-    // The discussion and its lateness are other things than the note: each has an id of its own, the same in every export.
-    let part = |name: &str| Uuid::new_v5(&fact.id.0, name.as_bytes()).to_string();
-    let (id, event) = (fact.id.to_string(), part("discussion"));
+    let (id, event) = (fact.id.to_string(), communication_id(fact.id.0).to_string());
     let mut resources = vec![document(offered, &id, &note), discussion(offered, &id, &event, &note)];
     if note.late {
-        resources.push(late_entry(offered, &part("late entry"), [&id, &event], &note, fact.at));
+        resources.push(late_entry(offered, &part(fact.id.0, "late entry").to_string(), [&id, &event], &note, fact.at));
     }
     resources
 }
 
 fn period(note: &Logged) -> Value {
-    without_empty(json!({"start": note.held_at, "end": note.ended_at}))
+    without_empty(json!({"start": date_time(&note.held_at), "end": note.ended_at.as_deref().map(date_time)}))
 }
 
 fn named(one: &Participant) -> String {
@@ -162,7 +176,7 @@ fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> V
         "subject": offered.get("subject"),
         "topic": {"text": format!("Outside discussion: {display}")},
         "about": item.into_iter().collect::<Vec<_>>(),
-        "sent": note.held_at,
+        "sent": date_time(&note.held_at),
         "recipient": with,
         "sender": offered.get("author"),
         "payload": [{"contentReference": {"reference": format!("DocumentReference/{note_id}"), "display": title(note)}}],

@@ -9,6 +9,7 @@ mod tests;
 
 use serde_json::Value;
 
+pub use chart::communication_id;
 pub use model::{Logged, Medium, Participant};
 
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};

@@ -1,0 +1,168 @@
+//! A plan item as the chart takes it (FHIR R4): goals as Goal, problems and barriers as Condition, activities as Task. The two standing
+//! items are no resources: they are the CarePlan, which is the exporter's.
+//! Pure. Does not know Bundles or what else is exported; `context` is what the exporter offers every kind, with the item as it stands
+//! in `current`.
+
+use serde_json::{Value, json};
+
+use super::entries::{ADDED, Added, Code, Content, Kind, Owner};
+use crate::kernel::log::Fact;
+
+/// The resources of an entry; none for entries that only change another.
+pub(super) fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
+    if *fact.event != *ADDED {
+        return Vec::new();
+    }
+    let Ok(item) = serde_json::from_value::<Added>(context["current"].clone()) else { return Vec::new() };
+    let resource = match item.kind {
+        Some(Kind::Goal) => goal(context, &item),
+        Some(Kind::Problem | Kind::Barrier) => condition(context, &item),
+        Some(Kind::Activity) => task(context, &item),
+        None => return Vec::new(),
+    };
+    vec![resource]
+}
+
+fn identifier(context: &Value, item: &Added) -> Value {
+    json!([{ "system": context["system"], "value": item.id }])
+}
+
+/// Codings of the source and the title; nothing that neither of them holds.
+fn concept(content: &Content) -> Value {
+    let coding = |code: &Code| json!({ "system": code.system, "code": code.code, "display": code.display });
+    json!({ "coding": content.codes.iter().map(coding).collect::<Vec<_>>(), "text": content.title })
+}
+
+/// The detail, then the notes of the source with who wrote them.
+fn annotations(content: &Content) -> Vec<Value> {
+    let detail = content.detail.iter().map(|detail| json!({ "text": detail }));
+    let notes = content.notes.iter().map(|note| {
+        // A time that FHIR does not read stays with the words it belongs to.
+        let time = note.at.as_deref().filter(|at| is_date_time(at));
+        json!({ "authorString": note.author, "time": time, "text": note.text })
+    });
+    detail.chain(notes).collect()
+}
+
+/// A FHIR `dateTime` (R4 datatypes): a year, month or day, or a time to the second with its offset.
+fn is_date_time(text: &str) -> bool {
+    let whole_time = text.len() >= 20 && text.as_bytes().get(16) == Some(&b':');
+    super::super::patients::is_date(text) || (whole_time && text.parse::<jiff::Timestamp>().is_ok())
+}
+
+/// Addressed items that are of that type in the chart.
+fn addressed(context: &Value, item: &Added, class: &str) -> Vec<Value> {
+    let known = |id: &crate::kernel::base::ItemId| context["known"].get(id.to_string());
+    let references = item.content.addresses.iter().filter_map(known);
+    references.filter(|one| one["reference"].as_str().is_some_and(|text| text.starts_with(class))).cloned().collect()
+}
+
+fn goal(context: &Value, item: &Added) -> Value {
+    const STATES: [&str; 9] = [
+        "proposed",
+        "planned",
+        "accepted",
+        "active",
+        "on-hold",
+        "completed",
+        "cancelled",
+        "entered-in-error",
+        "rejected",
+    ];
+    let status = match item.status.as_str() {
+        status if STATES.contains(&status) => status,
+        "stopped" | "revoked" => "cancelled",
+        _ if item.closed => "completed",
+        _ => "active",
+    };
+    let day = item.content.due.as_deref().and_then(|due| due.get(..10.min(due.len())));
+    json!({
+        "resourceType": "Goal",
+        "identifier": identifier(context, item),
+        "lifecycleStatus": status,
+        "description": concept(&item.content),
+        "subject": context["subject"],
+        "target": day.map(|day| json!([{ "dueDate": day }])),
+        "addresses": addressed(context, item, "Condition/"),
+        "note": annotations(&item.content),
+    })
+}
+
+fn condition(context: &Value, item: &Added) -> Value {
+    const CLINICAL: [&str; 6] = ["active", "recurrence", "relapse", "inactive", "remission", "resolved"];
+    let error = item.status == "entered-in-error";
+    let clinical = match item.status.as_str() {
+        status if CLINICAL.contains(&status) => status,
+        "completed" => "resolved",
+        _ if item.closed => "inactive",
+        _ => "active",
+    };
+    let coded = |system: &str, code: &str| json!({ "coding": [{ "system": system, "code": code }] });
+    // A condition entered in error has no clinical status (FHIR rule con-5).
+    let clinical = (!error).then(|| coded("http://terminology.hl7.org/CodeSystem/condition-clinical", clinical));
+    let verification =
+        error.then(|| coded("http://terminology.hl7.org/CodeSystem/condition-ver-status", "entered-in-error"));
+    let barrier = (item.kind == Some(Kind::Barrier)).then(|| json!([{ "text": "Barrier" }]));
+    json!({
+        "resourceType": "Condition",
+        "identifier": identifier(context, item),
+        "clinicalStatus": clinical,
+        "verificationStatus": verification,
+        "category": barrier,
+        "code": concept(&item.content),
+        "subject": context["subject"],
+        "note": annotations(&item.content),
+    })
+}
+
+fn task(context: &Value, item: &Added) -> Value {
+    const STATES: [&str; 12] = [
+        "draft",
+        "requested",
+        "received",
+        "accepted",
+        "rejected",
+        "ready",
+        "cancelled",
+        "in-progress",
+        "on-hold",
+        "failed",
+        "completed",
+        "entered-in-error",
+    ];
+    let status = match item.status.as_str() {
+        status if STATES.contains(&status) => status,
+        "stopped" | "revoked" | "noshow" => "cancelled",
+        _ if item.closed => "completed",
+        // Nobody has to accept it, and that somebody began is not known.
+        _ => "ready",
+    };
+    let owner = match &item.content.owner {
+        Some(Owner::User(user)) => context["known"].get(user.to_string()).unwrap_or(&context["team"]),
+        _ => &context["team"],
+    };
+    let goals = context["goals"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pertains = goals.iter().map(|goal| {
+        json!({ "url": "http://hl7.org/fhir/StructureDefinition/resource-pertainsToGoal", "valueReference": goal })
+    });
+    let plan = context["plan"]["reference"].as_str().and_then(|reference| reference.split_once('/'));
+    let due = item.content.due.as_deref().filter(|due| is_date_time(due));
+    json!({
+        "resourceType": "Task",
+        "extension": pertains.collect::<Vec<_>>(),
+        "identifier": identifier(context, item),
+        "basedOn": [context["plan"]],
+        "groupIdentifier": plan.map(|(_, id)| json!({ "system": context["system"], "value": id })),
+        "status": status,
+        "intent": "plan",
+        "code": concept(&item.content),
+        "description": item.content.title,
+        "for": context["subject"],
+        "authoredOn": context["recorded"],
+        "lastModified": context["modified"],
+        "requester": context["author"],
+        "owner": owner,
+        "restriction": due.map(|due| json!({ "period": { "end": due } })),
+        "note": annotations(&item.content),
+    })
+}

@@ -1,0 +1,149 @@
+//! What has to be known of a record before its first message is written: who the patient is, the plan, the team, the conversations, and
+//! which messages were changed by later entries. Read from the entries alone; memory grows with the plan and the corrections, not with
+//! what is said.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+use crate::features::care_plan::{Added, Changed, Closed};
+use crate::features::patients::{Identity, Membership, Registered};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
+use crate::kernel::log::Fact;
+
+/// A plan item as it stands.
+pub(super) struct Item {
+    /// What it says now.
+    pub current: Added,
+    /// The entry that made it.
+    pub fact: Fact,
+    /// When it last changed.
+    pub changed_at: Micros,
+}
+
+/// A membership as it was last told.
+pub(super) struct Role {
+    /// In words.
+    pub text: String,
+    /// When the person joined last.
+    pub since: Micros,
+}
+
+/// A conversation.
+#[derive(Default)]
+pub(super) struct Conversation {
+    pub name: String,
+    pub archived: bool,
+}
+
+/// All of it.
+#[derive(Default)]
+pub(super) struct Survey {
+    pub identity: Option<Identity>,
+    /// In the order they were made.
+    pub items: Vec<Item>,
+    places: HashMap<ItemId, usize>,
+    pub roles: HashMap<UserId, Role>,
+    pub conversations: BTreeMap<ChannelId, Conversation>,
+    /// Later entries about a message or note, oldest first.
+    pub changes: HashMap<ThingId, Vec<Fact>>,
+    /// Everyone who wrote or is named by an entry.
+    pub people: BTreeSet<UserId>,
+}
+
+/// What a change names.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    message: Option<ThingId>,
+    #[serde(default)]
+    note: Option<ThingId>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    with: Vec<Participant>,
+}
+
+#[derive(Deserialize)]
+struct Participant {
+    #[serde(default)]
+    user: Option<UserId>,
+}
+
+impl Survey {
+    /// The item.
+    pub fn item(&self, id: ItemId) -> Option<&Item> {
+        self.places.get(&id).map(|at| &self.items[*at])
+    }
+
+    /// Takes an entry of the plan channel.
+    pub fn take_plan(&mut self, fact: &Fact) -> Result<(), Fault> {
+        match &*fact.event {
+            "patient.registered" => self.identity = Some(fact.read::<Registered>()?.identity),
+            "team.joined" | "team.changed" => {
+                let Membership { user, role, .. } = fact.read()?;
+                let since = self.roles.get(&user).map(|role| role.since).filter(|_| &*fact.event == "team.changed");
+                self.roles.insert(user, Role { text: role, since: since.unwrap_or(fact.at) });
+                self.people.insert(user);
+            }
+            "plan_item.added" => {
+                let current: Added = fact.read()?;
+                self.places.insert(current.id, self.items.len());
+                self.items.push(Item { current, fact: fact.clone(), changed_at: fact.at });
+            }
+            "plan_item.changed" => {
+                let change: Changed = fact.read()?;
+                let item = self.changed_item(change.item, fact.at)?;
+                change.lay_over(&mut item.current.content);
+                if let Some(status) = change.status {
+                    item.current.status = status;
+                }
+            }
+            "plan_item.closed" => {
+                let Closed { item, status, .. } = fact.read()?;
+                let item = self.changed_item(item, fact.at)?;
+                item.current.status = status;
+                item.current.closed = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn changed_item(&mut self, id: ItemId, at: Micros) -> Result<&mut Item, Fault> {
+        let at_place = self.places.get(&id).ok_or(Fault::Integrity("a change of a plan item that is not there"))?;
+        let item = &mut self.items[*at_place];
+        item.changed_at = at;
+        Ok(item)
+    }
+
+    /// Takes an entry of a conversation.
+    pub fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
+        let named: Named = fact.read()?;
+        match &*fact.event {
+            "channel.opened" | "channel.changed" => {
+                let conversation = self.conversations.entry(fact.channel).or_default();
+                if let Some(name) = named.name {
+                    conversation.name = name;
+                }
+            }
+            "channel.archived" => self.conversations.entry(fact.channel).or_default().archived = true,
+            "message.posted" | "note.logged" => {
+                self.people.insert(fact.by);
+                self.people.extend(named.with.into_iter().filter_map(|one| one.user));
+            }
+            event => {
+                let about = match event.split_once('.') {
+                    Some(("message", _)) => named.message,
+                    Some(("note", _)) => named.note,
+                    _ => None,
+                };
+                if let Some(about) = about {
+                    self.people.insert(fact.by);
+                    self.changes.entry(about).or_default().push(fact.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+}
