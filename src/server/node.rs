@@ -45,7 +45,8 @@ pub enum Opened {
 }
 
 impl Node {
-    /// Opens the databases, the keys and the engine, and checks the newest entry of every channel.
+    /// Opens the databases, the keys and the engine. Whether the record holds is for [`Node::check`] to say: what looks for the place
+    /// where it does not must be able to open it.
     ///
     /// # Errors
     /// A sentence for a person: what is wrong with folder, database, key or record.
@@ -72,15 +73,23 @@ impl Node {
         let keyring = Keyring::sealed();
         unseal(&keyring, provider, deployment, &config, &keys).await?;
         let vault = Vault::new(keyring, keys, deployment, world.clone());
-        log::verify::newest(&mut db.read().await?, &vault)
-            .await
-            .context("The record does not hold. `carethread verify --record` says where")?;
         let (book, registry) = (Book::default(), Registry::new(FEATURES));
         let engine = Engine::start(Shared { db: db.clone(), vault, book, registry, world, config }, outlet).await?;
         let door = Door::open(engine.clone()).await?;
         let checkpoints = CancellationToken::new();
         db.spawn_checkpointer(checkpoints.clone());
         Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, _hold: Arc::new(hold) })))
+    }
+
+    /// Checks the newest entry of every channel, before anything is built upon it.
+    ///
+    /// # Errors
+    /// A sentence when one does not hold.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        let shared = self.engine.shared();
+        log::verify::newest(&mut shared.db.read().await?, &shared.vault)
+            .await
+            .context("The record does not hold. `carethread verify --record` says where")
     }
 
     /// As [`Node::open`] on a folder that nobody holds yet, for what cannot do without the keys.

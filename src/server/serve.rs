@@ -72,6 +72,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let mut sealed = None;
     let (node, app, _hold) = match opened {
         Opened::Open(node) => {
+            node.check().await?;
             let app = app(&node, hub, metrics.clone(), &printed, address, draining.clone()).await?;
             (Some(node), app, None)
         }

@@ -300,7 +300,7 @@ async fn a_rollback_of_entries_that_no_head_was_signed_over_is_found_in_the_audi
 async fn the_audit_streams_are_held_against_their_chains() {
     let record = Record::new().await;
     for (name, statements) in [
-        ("a line changed", &["UPDATE audit SET line = replace(line, 'message', 'massage') WHERE n = 9"][..]),
+        ("a line changed", &["UPDATE audit SET line = replace(line, '1', '2') WHERE n = 9"][..]),
         ("a line emptied", &["UPDATE audit SET line = '' WHERE n = 9"]),
         ("a row deleted", &["DELETE FROM audit WHERE n = 9"]),
         ("the first row deleted", &["DELETE FROM audit WHERE n = 1"]),

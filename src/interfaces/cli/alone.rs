@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 
 use super::arguments::Place;
-use super::commands::{Answer, Order, execute};
+use super::commands::{Answer, Command, Order, execute};
 use super::{control, print};
 use crate::features::chart::Out;
 use crate::kernel::base::World;
@@ -43,6 +43,9 @@ async fn alone(place: &Place, folder: Folder, hold: Hold, order: Order, out: &mu
     match Node::open(folder, hold, config, World::system(), Arc::new(Silent)).await? {
         Opened::Sealed(reason, _) => bail!("{reason}"),
         Opened::Open(node) => {
+            if !matches!(order.command, Command::VerifyRecord(_)) {
+                node.check().await?;
+            }
             let outcome = execute(&node, order, out).await;
             node.close().await;
             outcome.map_err(|refusal| anyhow!(print::said(&refusal)))

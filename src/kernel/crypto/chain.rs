@@ -143,6 +143,13 @@ fn field<const N: usize>(bytes: &[u8; LEAF_BYTES], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().expect("every field lies within the leaf")
 }
 
+/// The leaf's `flags`: the first byte of `H(event)`. A kind has several events (a membership begins, changes, ends), and which of them an
+/// entry is must be as fixed as what it says. Within each kind the names differ in this byte.
+#[must_use]
+pub fn event_tag(event: &str) -> u8 {
+    hash(event.as_bytes())[0]
+}
+
 /// The commitment to a body: `H("care/commit/v1" ‖ 00 ‖ r ‖ body)`.
 #[must_use]
 pub fn commit(r: &[u8; 32], body: &[u8]) -> Hash {

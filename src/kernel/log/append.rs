@@ -70,7 +70,7 @@ pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Re
         id: new.id,
         event: Arc::from(new.event),
         kind: new.kind,
-        flags: 0,
+        flags: chain::event_tag(new.event),
         epoch: head.epoch,
         patient: head.patient,
         channel: head.channel,

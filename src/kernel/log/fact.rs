@@ -18,7 +18,7 @@ pub struct Fact {
     pub event: Arc<str>,
     /// Leaf kind.
     pub kind: u8,
-    /// Leaf flags; none is defined yet.
+    /// Leaf flags: [`event_tag`](crate::kernel::crypto::chain::event_tag).
     pub flags: u8,
     /// Epoch of the channel, raised by restores.
     pub epoch: u16,

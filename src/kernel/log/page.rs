@@ -10,6 +10,7 @@ use super::fact::Fact;
 use super::sql::{self, Row};
 use super::vault::Vault;
 use crate::kernel::base::Fault;
+use crate::kernel::crypto::chain;
 use crate::kernel::crypto::seal::{self, DataKey, Place};
 use crate::kernel::store::Tx;
 
@@ -39,6 +40,9 @@ fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fau
     let opened = seal::open_body(key, &place, &row.body).inspect_err(|_| {
         tracing::error!(table = "entry", row.id = %row.id, "unseal_failed");
     })?;
+    if i16::from(chain::event_tag(&row.event)) != row.flags {
+        return Err(Fault::Integrity("the event is not the one that was recorded"));
+    }
     let body = String::from_utf8(opened.body).map_err(|_| Fault::Integrity("a body is not UTF-8"))?;
     let body = RawValue::from_string(body).map_err(|_| Fault::Integrity("a body is not JSON"))?;
     let small = |n: i16| u8::try_from(n).map_err(|_| Fault::Integrity("a leaf field is out of range"));

@@ -62,21 +62,21 @@ pub async fn checkpoint(tx: &mut Tx, vault: &Vault) -> Result<SignedCheckpoint, 
     Ok(SignedCheckpoint { note: checkpoint.sign(&signer), leaves })
 }
 
-/// Whether every note of the site log still says what its leaf hash says, and is signed by this deployment.
+/// Whether every note of the site log still says what its leaf hash says, and is signed by this deployment. Gives the notes in order.
 ///
 /// # Errors
 /// The database's, sealed, or the first note that does not hold.
-pub async fn verify(tx: &mut Tx, vault: &Vault) -> Result<i64, Fault> {
+pub async fn verify(tx: &mut Tx, vault: &Vault) -> Result<Vec<HeadNote>, Fault> {
     let signer = vault.keyring().signer()?;
     let hashes = sql::site_hashes(tx).await?;
     let notes = sql::site_notes(tx).await?;
-    let mut held = 0;
+    let mut held = Vec::with_capacity(notes.len());
     for ((hash,), (n, note)) in hashes.iter().zip(&notes) {
         let head = HeadNote::verify(note, signer.verifier())?;
-        if *n != held || head.site_leaf().as_slice() != hash.as_slice() {
+        if *n != held.len() as i64 || head.site_leaf().as_slice() != hash.as_slice() {
             return Err(Fault::Integrity("the site log does not hold"));
         }
-        held += 1;
+        held.push(head);
     }
     Ok(held)
 }

@@ -16,6 +16,7 @@ statements! {
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
     COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
+    STRAYS = "SELECT COALESCE(MIN(seq), 0) AS first FROM entry WHERE channel NOT IN (SELECT n FROM channel)";
     ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
@@ -158,6 +159,15 @@ pub async fn count_others(tx: &mut Tx, n: i64, seq: i64, user: UserId) -> sqlx::
     let (count,): (i64,) =
         on_db!(tx, |c| sqlx::query_as(COUNT_OTHERS).bind(n).bind(seq).bind(user).fetch_one(c).await)?;
     Ok(count)
+}
+
+/// The lowest `seq` of entries whose channel is not there; 0 if there are none.
+///
+/// # Errors
+/// The database's.
+pub async fn strays(tx: &mut Tx) -> sqlx::Result<i64> {
+    let (first,): (i64,) = on_db!(tx, |c| sqlx::query_as(STRAYS).fetch_one(c).await)?;
+    Ok(first)
 }
 
 /// How many entries a channel really holds.

@@ -1,5 +1,9 @@
 //! Walks of the record: every body opened, commitment, chain, head, counters; audit streams. Names the first bad place of each channel.
 
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
 use crate::kernel::base::{ChannelId, Fault};
 use crate::kernel::crypto::chain::{self, Walk};
 use crate::kernel::log::{Fact, Head, Vault, sql};
@@ -29,11 +33,20 @@ pub struct Walked {
     pub flaw: Option<Flaw>,
 }
 
+/// What is known of a channel from elsewhere than its own rows: what a rewritten or shortened chain is held against.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Heads that were signed, by size.
+    pub signed: BTreeMap<i64, [u8; 32]>,
+    /// The newest `seq` that the audit names as written, read or delivered.
+    pub reached: i64,
+}
+
 /// Walks one channel from its first entry.
 ///
 /// # Errors
 /// The database's; what is wrong with the record is in [`Walked::flaw`].
-pub async fn channel(tx: &mut Tx, vault: &Vault, head: &Head) -> Result<Walked, Fault> {
+pub async fn channel(tx: &mut Tx, vault: &Vault, head: &Head, known: &Known) -> Result<Walked, Fault> {
     const PAGE: i64 = 500;
     let mut walk = Walk::from_start(vault.deployment(), head.patient, head.channel);
     let mut seq = 0;
@@ -55,7 +68,9 @@ pub async fn channel(tx: &mut Tx, vault: &Vault, head: &Head) -> Result<Walked, 
                 }
                 Err(other) => return Err(other),
             };
-            if let Some(reason) = check(&mut walk, &fact) {
+            let signed = known.signed.get(&wanted).is_none_or(|signed| *signed == fact.head);
+            let unsigned = (!signed).then_some("a head was signed over another entry");
+            if let Some(reason) = check(&mut walk, &fact).or(unsigned) {
                 return Ok(Walked { head: head.clone(), entries: seq, flaw: flaw(wanted, reason) });
             }
             seq = wanted;
@@ -67,6 +82,10 @@ pub async fn channel(tx: &mut Tx, vault: &Vault, head: &Head) -> Result<Walked, 
         flaw(head.seq + 1, "the channel's counter does not know this entry")
     } else if walk.head() != &head.head {
         flaw(seq, "the channel's head is not that of its chain")
+    } else if known.signed.last_key_value().is_some_and(|(size, _)| *size > seq) {
+        flaw(seq + 1, "a head was signed over an entry that is not there")
+    } else if known.reached > seq {
+        flaw(seq + 1, "the audit names an entry that is not there")
     } else {
         None
     };
@@ -123,14 +142,46 @@ pub struct AuditFlaw {
     pub reason: &'static str,
 }
 
-/// Walks every audit stream from its first row; gives rows walked and the first flaw of each.
+/// What a walk of the audit gave.
+#[derive(Clone, Debug, Default)]
+pub struct Audited {
+    /// Rows that hold.
+    pub rows: i64,
+    /// The first flaw of each stream.
+    pub flaws: Vec<AuditFlaw>,
+    /// The newest `seq` of each channel that a row names.
+    pub reached: HashMap<ChannelId, i64>,
+}
+
+/// What of an audit line says which entries there are.
+#[derive(Deserialize)]
+struct Touched {
+    channel: Option<ChannelId>,
+    seq: Option<[i64; 2]>,
+    #[serde(default)]
+    ranges: Vec<(ChannelId, i64, i64)>,
+}
+
+impl Audited {
+    fn add(&mut self, line: &str) {
+        self.rows += 1;
+        // Whether a line is what was written is for the chain to say.
+        let Ok(Touched { channel, seq, ranges }) = serde_json::from_str(line) else { return };
+        let one = channel.zip(seq).map(|(channel, [_, last])| (channel, last));
+        for (channel, last) in ranges.into_iter().map(|(channel, _, last)| (channel, last)).chain(one) {
+            let reached = self.reached.entry(channel).or_default();
+            *reached = last.max(*reached);
+        }
+    }
+}
+
+/// Walks every audit stream from its first row.
 ///
 /// # Errors
 /// The database's.
-pub async fn audit(tx: &mut Tx) -> Result<(i64, Vec<AuditFlaw>), Fault> {
+pub async fn audit(tx: &mut Tx) -> Result<Audited, Fault> {
     const PAGE: i64 = 1000;
-    let mut flaws = Vec::new();
-    let mut rows_walked = 0;
+    let mut audited = Audited::default();
     for stream in sql::audit_streams(tx).await? {
         let mut n = 0;
         let mut head = chain::AUDIT_GENESIS;
@@ -150,12 +201,12 @@ pub async fn audit(tx: &mut Tx) -> Result<(i64, Vec<AuditFlaw>), Fault> {
                     None
                 };
                 if let Some(reason) = reason {
-                    flaws.push(AuditFlaw { stream, n, reason });
+                    audited.flaws.push(AuditFlaw { stream, n, reason });
                     break 'stream;
                 }
-                rows_walked += 1;
+                audited.add(&row.line);
             }
         }
     }
-    Ok((rows_walked, flaws))
+    Ok(audited)
 }

@@ -155,10 +155,10 @@ impl Ground {
         let mut tx = self.read().await;
         let vault = &self.engine.shared().vault;
         for head in log::sql::all_heads(&mut tx).await.expect("heads") {
-            let walked = log::verify::channel(&mut tx, vault, &head).await.expect("walks");
+            let walked = log::verify::channel(&mut tx, vault, &head, &Default::default()).await.expect("walks");
             assert_eq!(walked.flaw, None);
         }
-        assert_eq!(log::verify::audit(&mut tx).await.expect("walks").1, vec![]);
+        assert_eq!(log::verify::audit(&mut tx).await.expect("walks").flaws, vec![]);
         let head = log::sql::head(&mut tx, channel).await.expect("reads").expect("a channel");
         log::since(&mut tx, vault, &head, 0, head.seq, i64::MAX).await.expect("unbroken")
     }
