@@ -3,6 +3,7 @@
 //! Invariant: an item's `rev` is how often it was written; the entry in the plan channel counts, those in shared channels say to
 //! family what they may see of it.
 
+mod arrival;
 mod change;
 mod chart;
 mod entries;
@@ -15,6 +16,7 @@ mod views;
 
 use serde_json::Value;
 
+pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
 
 use crate::kernel::base::{Fault, Stop};
@@ -33,6 +35,7 @@ const FACE: Face = Face {
         Op::write("plan_item.add", "plan"),
         Op::write("plan_item.change", "plan"),
         Op::write("plan_item.close", "plan"),
+        Op::write(arrival::OP, "import").internal(),
     ],
     events: entries::EVENTS,
     reacts_to: &["patient.registered"],
@@ -50,6 +53,7 @@ impl Feature for CarePlan {
                 "plan_item.add" => change::add(cx, data).await,
                 "plan_item.change" => change::change(cx, data).await,
                 "plan_item.close" => change::close(cx, data).await,
+                arrival::OP => arrival::bring(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })

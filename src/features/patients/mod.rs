@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use entries::{Departure, Identifier, Identity, Membership, Registered, Responsibility, StandingItems};
 pub use keep::{expire_due, keep};
-pub use model::is_date;
+pub use model::{IDENTIFIERS_MAX, is_date};
 pub use register::register;
 
 use crate::kernel::base::{Fault, PatientId, Stop};

@@ -17,6 +17,7 @@ mod known;
 mod owners;
 mod patient;
 mod plan;
+mod raw;
 mod reading;
 mod references;
 mod settle;
@@ -28,6 +29,7 @@ mod titles;
 mod tests;
 
 pub use known::{Known, KnownResource, Sought};
+pub use raw::{identifiers_of, type_and_id};
 pub use reading::{
     Code, ItemKind, ItemSource, KeptResource, NotUnderstood, NoteSource, Participant, PatientSource, Place, Reading,
     ResourceKey, Role, SourceFile, TeamSource,
