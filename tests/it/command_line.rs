@@ -1,10 +1,15 @@
 //! The command line: what each command answers, with which exit code, alone and beside a running server.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::server::{Done, House, Server, list, text};
+use super::http::Connection;
+use super::server::{Done, House, Server, list, sample, text};
 
 /// Refused: exit 1, one sentence on standard error, nothing on standard output.
 #[track_caller]
@@ -185,4 +190,68 @@ async fn the_configuration_is_checked_and_shown() {
 fn refused_by_line(done: &Done) {
     assert_eq!((done.code, done.stdout.as_str()), (1, ""));
     assert!(done.stderr.contains("line 2, column 1"), "{}", done.stderr);
+}
+
+#[tokio::test]
+async fn files_of_other_systems_come_in_once() {
+    let server = Server::new().await;
+    let nurse = server.person("nurse").await;
+    let family = server.person_with("family", &["--kind", "related_person"]).await;
+    let file = |name: &str| sample(name).to_str().unwrap().to_owned();
+    let import = ["patient", "import", &file("eltss-careplan.json")].map(str::to_owned);
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    let first = server.cli(&import).await;
+    assert_eq!(members(&first), ["not_understood", "patients"]);
+    assert_eq!(members(&list(&first, "patients")[0]), ["created", "id", "items", "name"]);
+    assert_eq!(list(&first, "patients")[0]["created"], json!(true));
+    let again = server.cli(&import).await;
+    assert_eq!(again["patients"][0]["created"], json!(false));
+    assert_eq!(again["patients"][0]["id"], first["patients"][0]["id"]);
+    let nothing = server.house.path("nothing.json");
+    std::fs::write(&nothing, "[1, 2]").unwrap();
+    let done = server.house.cli(&["patient", "import", nothing.to_str().unwrap()]).await;
+    assert_eq!(done.code, 1, "{}", done.stdout);
+    assert!(!list(&serde_json::from_str(&done.stdout).unwrap(), "not_understood").is_empty());
+    let body = std::fs::read(sample("synthea-2019-milan.json")).unwrap();
+    let by = |person: &super::server::Person| format!("Authorization: Bearer {}\r\n", person.token);
+    let refused = server.request("POST /v1/imports", &by(&family), b"{}").await;
+    assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("forbidden")));
+    let brought = server.request("POST /v1/imports", &by(&nurse), &body).await;
+    assert_eq!((brought.status, &brought.json()["patients"][0]["created"]), (200, &json!(true)), "{}", brought.text);
+    assert_eq!(list(&server.run(&nurse, "patient.list", json!({})).await, "patients").len(), 1);
+}
+
+#[tokio::test]
+async fn the_demo_can_be_used_as_printed() {
+    let house = House::new("").await;
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_carethread"));
+    command.args(["demo", "--listen", "127.0.0.1:0"]).env("TMPDIR", house.path("tmp"));
+    let mut child = command.stdout(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut printed = Vec::new();
+    while printed.last().is_none_or(|line: &String| !line.starts_with("All of it")) {
+        printed.push(lines.next_line().await.unwrap().expect("the demo goes on"));
+    }
+    let port = printed[0].strip_prefix("listening on https://127.0.0.1:").unwrap();
+    for line in &printed[1..7] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(words.len() == 3 && words[1].len() >= 12 && words[2].starts_with("ct_pat_"), "{line}");
+    }
+    let post = printed.iter().find(|line| line.starts_with("curl") && line.contains("message.post")).unwrap();
+    let (token, body) = (between(post, "Bearer ", "'"), between(post, "-d '", "'"));
+    let data = std::fs::read_dir(house.path("tmp")).unwrap().next().unwrap().unwrap().path().join("data");
+    let certificate = CertificateDer::from_pem_file(data.join("tls/cert.pem")).unwrap();
+    let tls = carethread::interfaces::pin::client(certificate).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()));
+    let mut connection = Connection::open(address, &tls).await.unwrap();
+    let headers = format!("Authorization: Bearer {token}\r\n");
+    let answer = connection.ask("POST /v1/ops", &headers, body.as_bytes()).await.unwrap();
+    assert_eq!((answer.status, &answer.json()["type"]), (200, &json!("reply")), "{}", answer.text);
+    let told = tokio::process::Command::new("kill").arg(child.id().unwrap().to_string()).status().await.unwrap();
+    assert!(told.success() && child.wait().await.unwrap().success());
+    assert_eq!(std::fs::read_dir(house.path("tmp")).unwrap().count(), 0, "the demo leaves nothing behind");
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    text.split_once(before).unwrap().1.split_once(after).unwrap().0
 }

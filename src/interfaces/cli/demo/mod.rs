@@ -84,16 +84,14 @@ fn lines(ready: &Ready, people: &[Person], told: &Told) -> Vec<String> {
     lines.extend(people.iter().map(|person| format!("{:<6} {} {}", person.role.handle, person.password, person.token)));
     let [first, second, ..] = people else { return lines };
     let socket = url.replacen("https", "wss", 1);
-    let post = json!({
-        "op": "message.post",
-        "data": { "channel": told.channel, "item": told.item, "text": "BP 150/90, recheck at six" },
-    });
+    let data = json!({ "channel": told.channel, "item": told.item, "text": "BP 150/90, recheck at six" });
+    let post = format!("{{\"op\":\"message.post\",\"data\":{data}}}");
     lines.extend([
         String::new(),
         format!("Listen as {} (pip install websockets), pasting the two frames:", first.role.name),
         format!("python3 -m websockets --insecure {socket}/v1/ws"),
-        json!({ "id": 1, "op": "login", "data": { "token": first.token } }).to_string(),
-        json!({ "id": 2, "op": "resume" }).to_string(),
+        format!("{{\"id\":1,\"op\":\"login\",\"data\":{{\"token\":\"{}\"}}}}", first.token),
+        "{\"id\":2,\"op\":\"resume\"}".into(),
         String::new(),
         format!("Write as {}, in another terminal:", second.role.name),
         format!("curl -sk {url}/v1/ops -H 'Authorization: Bearer {}' -d '{post}'", second.token),
