@@ -7,6 +7,8 @@ mod fact;
 mod page;
 pub mod site;
 pub mod sql;
+#[cfg(test)]
+mod tests;
 mod thing;
 pub mod vault;
 pub mod verify;

@@ -7,6 +7,8 @@ pub mod audit;
 mod book;
 mod decide;
 pub mod sql;
+#[cfg(test)]
+mod tests;
 
 pub use access::{Access, Audience, ChannelAccess, ChannelKind, Interval, Member, gaps, spans};
 pub use book::{Book, Person, SessionState};
