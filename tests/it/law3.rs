@@ -101,7 +101,8 @@ impl Record {
     async fn is_found_at(&self, name: &str, attack: Attack, seq: i64) {
         let (code, told) = self.attacked(&attack).await;
         assert_eq!((code, &told["ok"]), (1, &json!(false)), "{name}: {told}");
-        let of_victim = told["faults"].as_array().unwrap().iter().find(|fault| fault["channel"] == self.victim.1.as_str());
+        let of_victim =
+            told["faults"].as_array().unwrap().iter().find(|fault| fault["channel"] == self.victim.1.as_str());
         assert_eq!(of_victim.map(|fault| &fault["seq"]), Some(&json!(seq)), "{name}: {}", told["faults"]);
     }
 
@@ -164,10 +165,14 @@ async fn a_changed_number_of_an_entry_is_found_where_it_is() {
         &["UPDATE entry SET item = NULL WHERE channel = CH AND seq = 4"],
         &["UPDATE entry SET files = zeroblob(31) || x'01' WHERE channel = CH AND seq = 4"],
         &["UPDATE entry SET event = 'note.logged' WHERE channel = CH AND seq = 4"],
-        &["UPDATE entry SET author = (SELECT author FROM entry WHERE event = 'channel.opened' AND channel <> CH AND author <> \
-           (SELECT author FROM entry WHERE channel = CH AND seq = 4) UNION SELECT zeroblob(16) LIMIT 1) WHERE channel = CH AND seq = 4"],
+        &[
+            "UPDATE entry SET author = (SELECT author FROM entry WHERE event = 'channel.opened' AND channel <> CH AND author <> \
+           (SELECT author FROM entry WHERE channel = CH AND seq = 4) UNION SELECT zeroblob(16) LIMIT 1) WHERE channel = CH AND seq = 4",
+        ],
         &["UPDATE entry SET body = x'' WHERE channel = CH AND seq = 4"],
-        &["UPDATE entry SET body = (SELECT body FROM entry WHERE channel = CH AND seq = 5) WHERE channel = CH AND seq = 4"],
+        &[
+            "UPDATE entry SET body = (SELECT body FROM entry WHERE channel = CH AND seq = 5) WHERE channel = CH AND seq = 4",
+        ],
         &["UPDATE entry SET (body, commitment) = (SELECT body, commitment FROM entry WHERE channel = CH AND seq = 5) \
            WHERE channel = CH AND seq = 4"],
     ] {
@@ -300,15 +305,19 @@ async fn the_audit_streams_are_held_against_their_chains() {
         ("a row deleted", &["DELETE FROM audit WHERE n = 9"]),
         ("the first row deleted", &["DELETE FROM audit WHERE n = 1"]),
         ("a head changed", &["UPDATE audit SET head = zeroblob(32) WHERE n = 9"]),
-        ("two rows swapped", &[
-            "UPDATE audit SET n = -1 WHERE n = 9",
-            "UPDATE audit SET n = 9 WHERE n = 10",
-            "UPDATE audit SET n = 10 WHERE n = -1",
-        ]),
+        (
+            "two rows swapped",
+            &[
+                "UPDATE audit SET n = -1 WHERE n = 9",
+                "UPDATE audit SET n = 9 WHERE n = 10",
+                "UPDATE audit SET n = 10 WHERE n = -1",
+            ],
+        ),
         ("a row doubled", &["INSERT INTO audit SELECT stream, max(n) + 1, at, line, head FROM audit GROUP BY stream"]),
     ] {
         let (code, told) = record.attacked(&Sql(statements)).await;
-        let audit = told["faults"].as_array().is_some_and(|faults| faults.iter().any(|fault| !fault["audit"].is_null()));
+        let audit =
+            told["faults"].as_array().is_some_and(|faults| faults.iter().any(|fault| !fault["audit"].is_null()));
         assert!(code == 1 && audit, "{name}: {told}");
     }
 }

@@ -53,6 +53,16 @@ fn reads(audience: Audience, family: bool) -> bool {
     }
 }
 
+fn family_reads(access: &Access, channel: ChannelId) -> bool {
+    access.channels.get(&channel).is_some_and(|channel| channel.audience == Audience::Shared)
+}
+
+/// What is said in a channel: why a colleague comes or goes is not for family.
+fn told(access: &Access, channel: ChannelId, membership: &Membership) -> Membership {
+    let reason = membership.reason.clone().filter(|_| !family_reads(access, channel));
+    Membership { reason, ..membership.clone() }
+}
+
 /// The plan channel first, whoever it is about: there stands the entry that the projection follows and the reply names.
 fn with_plan_first(plan: ChannelId, others: impl IntoIterator<Item = ChannelId>) -> Vec<ChannelId> {
     let others: BTreeSet<ChannelId> = others.into_iter().filter(|id| *id != plan).collect();
@@ -77,7 +87,7 @@ pub(super) async fn join(cx: &mut Write<'_>, mut membership: Membership, member:
     let channels = with_plan_first(plan_of(&access)?, readable.map(|(id, _)| *id));
     for (at, channel) in channels.iter().enumerate() {
         let entry = if at == 0 { id } else { cx.new_id() };
-        cx.record(*channel, JOINED, kind::MEMBERSHIP, None, entry, &membership).await?;
+        cx.record(*channel, JOINED, kind::MEMBERSHIP, None, entry, &told(&access, *channel, &membership)).await?;
     }
     if user != cx.subject().user {
         let mut invited = Data::new();
@@ -96,7 +106,7 @@ async fn record_change(cx: &mut Write<'_>, access: &Access, membership: &Members
     let readable = access.channels.iter().filter(|(_, channel)| channel.readable_by(membership.user).is_some());
     for channel in with_plan_first(plan_of(access)?, readable.map(|(id, _)| *id)) {
         let entry = cx.new_id();
-        cx.record(channel, CHANGED, kind::MEMBERSHIP, None, entry, membership).await?;
+        cx.record(channel, CHANGED, kind::MEMBERSHIP, None, entry, &told(access, channel, membership)).await?;
     }
     Ok(())
 }
@@ -225,7 +235,8 @@ async fn leave(
     }
     for (channel, to) in ends {
         let entry = cx.new_id();
-        let body = Departure { patient: access.patient, user, reason: reason.clone(), to };
+        let reason = reason.clone().filter(|_| !family_reads(access, channel));
+        let body = Departure { patient: access.patient, user, reason, to };
         cx.record(channel, LEFT, kind::MEMBERSHIP, None, entry, &body).await?;
     }
     Ok(())

@@ -152,6 +152,28 @@ async fn family_stands_on_what_is_shared_only() {
 }
 
 #[tokio::test]
+async fn each_channel_one_reads_hears_of_it_and_family_not_why() {
+    let ward = Ward::open().await;
+    let open = json!({"patient": ward.patient, "name": "Family", "audience": "shared"});
+    let shared: ChannelId = id_of(&ward.house.run(&ward.lead, "channel.open", open).await, "id");
+    let nurse = ward.nurse().await;
+    ward.add(&nurse, json!({"reason": "why"})).await;
+    ward.house.run(&ward.lead, "team.remove", ward.about(&nurse, json!({"reason": "why"}))).await;
+    let channels: Vec<ChannelId> = ward.access().await.channels.keys().copied().collect();
+    assert_eq!(channels.len(), 3);
+    for channel in channels {
+        let answer = ward.house.run(&ward.lead, "history", json!({"channel": channel})).await;
+        let events = answer["events"].as_array().unwrap();
+        for name in ["team.joined", "team.left"] {
+            let entry =
+                events.iter().find(|event| event["event"] == name && event["data"]["user"] == json!(nurse.user));
+            let reason = entry.unwrap_or_else(|| panic!("no {name}"))["data"].get("reason");
+            assert_eq!(reason.is_none(), channel == shared);
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_added_who_is_not_or_is_there() {
     let ward = Ward::open().await;
     let nobody = json!({"patient": ward.patient, "user": ward.house.world.id(), "role": "Nurse"});
