@@ -81,7 +81,7 @@ pub enum Task {
     #[command(subcommand)]
     Config(Config),
     /// Measure: the load generator
-    Bench(Bench),
+    Bench(Box<Bench>),
 }
 
 /// `demo`

@@ -57,7 +57,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Task::Init(init) => setup::init(&place, init).await?,
         Task::Demo(typed) => return demo::demo(&place, typed).await,
         Task::Serve(serve) => return setup::serve(&place, serve).await,
-        Task::Bench(typed) => return benches::bench(&place, typed).await,
+        Task::Bench(typed) => return benches::bench(&place, *typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,
         Task::Doctor => doctor::run(&place).await,
         Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,
