@@ -170,3 +170,41 @@ async fn a_server_that_was_killed_leaves_a_folder_that_can_be_used() {
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(server.cli(&["patient", "list"]).await, listed);
 }
+
+#[tokio::test]
+async fn told_to_end_it_finishes_what_it_took_and_says_so() {
+    let server = Server::new().await;
+    let nurse = server.person("nurse").await;
+    let made = server.run(&nurse, "patient.register", json!({"name": "Ruth Okafor"})).await;
+    let (channel, item) = (text(&made, "care_team"), text(&made["items"], "whole"));
+    let mut idle = server.socket(&nurse).await;
+    let mut busy = server.socket(&nurse).await;
+    idle.run("resume", json!({})).await;
+    for n in 0..50 {
+        busy.send("message.post", json!({"channel": channel, "item": item, "text": format!("{n}")})).await;
+    }
+    server.signal("TERM").await;
+    let mut replied = Vec::new();
+    while let Some(frame) = busy.text().await {
+        let frame: serde_json::Value = serde_json::from_str(&frame).unwrap();
+        if frame["type"] == "reply" && frame["data"]["seq"].is_number() {
+            replied.push(frame["data"]["id"].clone());
+        }
+    }
+    let mut told = false;
+    while let Some(frame) = idle.text().await {
+        told |= frame.contains("\"draining\"");
+    }
+    assert!(told, "the idle socket is told");
+    assert_eq!((idle.closed().await, busy.closed().await), (4503, 4503));
+    let (house, code) = server.ended().await;
+    assert_eq!(code, Some(0));
+    assert!(!house.data().join("control.sock").exists());
+    let server = house.serve().await;
+    let history = server.run(&nurse, "history", json!({"channel": channel, "limit": 200})).await;
+    let kept: Vec<_> =
+        super::server::list(&history, "events").iter().map(|event| event["data"]["id"].clone()).collect();
+    for id in &replied {
+        assert_eq!(kept.iter().filter(|one| *one == id).count(), 1, "{id} was replied to");
+    }
+}
