@@ -81,6 +81,7 @@ pub enum Task {
     #[command(subcommand)]
     Config(Config),
     /// Measure: the load generator
+    #[command(subcommand)]
     Bench(Box<Bench>),
 }
 

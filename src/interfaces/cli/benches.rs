@@ -3,7 +3,8 @@
 use std::io::stdout;
 
 use super::arguments::Place;
-use super::bench::arguments::{Append, Bench, Task};
+use super::bench::arguments::{Append, Bench};
+use super::bench::run::Scenarios;
 use super::bench::{append, found, limit, run};
 use super::print;
 use super::spare::Spare;
@@ -14,15 +15,19 @@ use crate::kernel::base::World;
 /// # Errors
 /// A server does not start or a scenario fails.
 pub async fn bench(place: &Place, typed: Bench) -> anyhow::Result<()> {
-    match typed.task {
-        Some(Task::LimitServer) => limit::run(&place.data, &mut stdout()).await,
-        Some(Task::Append(typed)) => appends(place, &typed).await,
-        None => {
-            let spare = Spare::new()?;
-            let options = typed.run.options(spare.path().to_owned(), place.json)?;
-            run::run(&options, &World::system(), &mut stdout()).await.map(drop)
-        }
-    }
+    let none = Scenarios { fanout: false, rate: false, idle: false, catchup: false };
+    let (scenarios, typed) = match typed {
+        Bench::Limit => return limit::run(&place.data, &mut stdout()).await,
+        Bench::Append(typed) => return appends(place, &typed).await,
+        Bench::Fanout(typed) => (Scenarios { fanout: true, ..none }, typed),
+        Bench::Rate(typed) => (Scenarios { rate: true, ..none }, typed),
+        Bench::Idle(typed) => (Scenarios { idle: true, ..none }, typed),
+        Bench::Catchup(typed) => (Scenarios { catchup: true, ..none }, typed),
+        Bench::All(typed) => (Scenarios { fanout: true, rate: true, idle: true, catchup: true }, typed),
+    };
+    let spare = Spare::new()?;
+    let options = typed.options(scenarios, spare.path().to_owned(), place.json)?;
+    run::run(&options, &World::system(), &mut stdout()).await.map(drop)
 }
 
 async fn appends(place: &Place, typed: &Append) -> anyhow::Result<()> {

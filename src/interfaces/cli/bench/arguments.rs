@@ -10,34 +10,28 @@ use super::append;
 use super::run::{Numbers, Options, Scenarios, Servers};
 use super::setup::Given;
 
-/// `bench`
-#[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Bench {
-    /// Another bench than the load over sockets.
-    #[command(subcommand)]
-    pub task: Option<Task>,
-    /// The load over sockets.
-    #[command(flatten)]
-    pub run: Run,
-}
-
-/// Other benches than the load over sockets.
+/// `bench ..`
 #[derive(Subcommand, Debug)]
-pub enum Task {
+pub enum Bench {
+    /// Messages as fast as they come back, by size of team
+    Fanout(Run),
+    /// A steady rate over many small teams
+    Rate(Run),
+    /// Memory of signed-in sockets at rest
+    Idle(Run),
+    /// Connect, sign in and resume; then read back the latest entries
+    Catchup(Run),
+    /// All four, against servers that are started once
+    All(Run),
     /// The write path alone, without sockets
     Append(Append),
-    /// The least possible server, to measure beside
-    #[command(hide = true)]
-    LimitServer,
+    /// The least possible server, which the others measure beside: TLS, broadcast, group commit to a file, nothing else
+    Limit,
 }
 
 /// The load over sockets.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// Which scenarios
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Scenario::Idle, Scenario::Rate, Scenario::Fanout, Scenario::Catchup])]
-    pub only: Vec<Scenario>,
     /// Which servers, started here
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Server::Limit, Server::Carethread])]
     pub server: Vec<Server>,
@@ -82,19 +76,6 @@ pub struct Run {
     pub entries: Option<usize>,
 }
 
-/// What is measured.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scenario {
-    /// Messages as fast as they come back
-    Fanout,
-    /// A steady rate over many teams
-    Rate,
-    /// Memory of quiet sockets
-    Idle,
-    /// Coming back, and reading what was missed
-    Catchup,
-}
-
 /// What is measured against.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Server {
@@ -129,7 +110,7 @@ impl Run {
     ///
     /// # Errors
     /// A number makes no sense.
-    pub fn options(self, spare: PathBuf, json: bool) -> anyhow::Result<Options> {
+    pub fn options(self, scenarios: Scenarios, spare: PathBuf, json: bool) -> anyhow::Result<Options> {
         let usual = Numbers::default();
         let numbers = Numbers {
             members: if self.members.is_empty() { usual.members } else { self.members },
@@ -146,7 +127,6 @@ impl Run {
             !counts.contains(&0) && !numbers.members.contains(&0) && numbers.seconds > 0 && numbers.per_second > 0,
             "Every number of a bench is at least 1."
         );
-        let measured = |scenario| self.only.contains(&scenario);
         let given = match (self.running, self.certificate, self.fixture) {
             (Some(address), Some(certificate), Some(fixture)) => {
                 Some(Given { address, certificate, pid: self.pid, fixture })
@@ -155,12 +135,7 @@ impl Run {
         };
         let started = |server| given.is_none() && self.server.contains(&server);
         Ok(Options {
-            scenarios: Scenarios {
-                fanout: measured(Scenario::Fanout),
-                rate: measured(Scenario::Rate),
-                idle: measured(Scenario::Idle),
-                catchup: measured(Scenario::Catchup),
-            },
+            scenarios,
             servers: Servers { limit: started(Server::Limit), carethread: started(Server::Carethread), given },
             numbers,
             folder: self.folder.unwrap_or(spare),

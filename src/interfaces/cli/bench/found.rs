@@ -11,6 +11,22 @@ pub trait Found: Serialize {
     const COLUMNS: &[&str];
     /// Its cells, as many as there are columns.
     fn cells(&self) -> Vec<String>;
+    /// What it is compared by with the row of the same numbers from another server, in words; none for a bench without servers.
+    fn beside(&self, _limit: &Self) -> Option<String> {
+        None
+    }
+}
+
+/// Writes how each row of the second half of `rows` stands beside the row of the limit server with the same numbers.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn ratios<F: Found>(out: &mut dyn Write, rows: &[F]) -> std::io::Result<()> {
+    let (limit, ours) = rows.split_at(rows.len() / 2);
+    for words in ours.iter().zip(limit).filter_map(|(row, limit)| row.beside(limit)) {
+        writeln!(out, "  {words}")?;
+    }
+    Ok(())
 }
 
 /// Writes `rows` as a table with aligned columns.
@@ -75,6 +91,14 @@ pub struct Fanout {
 }
 
 impl Found for Fanout {
+    fn beside(&self, limit: &Self) -> Option<String> {
+        if limit.server != "limit" || self.server == "limit" {
+            return None;
+        }
+        let ratio = self.deliveries_per_second / limit.deliveries_per_second.max(1.0);
+        Some(format!("{} members: {ratio:.2} x the limit's deliveries a second", self.members))
+    }
+
     const COLUMNS: &[&str] =
         &["server", "members", "messages/s", "deliveries/s", "p50 ms", "p99 ms", "cpu us/delivery", "missing", "lost"];
     fn cells(&self) -> Vec<String> {
@@ -122,6 +146,14 @@ pub struct Rate {
 }
 
 impl Found for Rate {
+    fn beside(&self, limit: &Self) -> Option<String> {
+        if limit.server != "limit" || self.server == "limit" {
+            return None;
+        }
+        let ratio = per(self.p99_us, per(limit.p99_us, 1.0));
+        Some(format!("p99: {ratio:.2} x the limit's"))
+    }
+
     const COLUMNS: &[&str] =
         &["server", "messages/s", "teams", "members", "p50 ms", "p99 ms", "max ms", "cores", "missing", "lost"];
     fn cells(&self) -> Vec<String> {
@@ -160,6 +192,14 @@ pub struct Idle {
 }
 
 impl Found for Idle {
+    fn beside(&self, limit: &Self) -> Option<String> {
+        if limit.server != "limit" || self.server == "limit" {
+            return None;
+        }
+        let ratio = self.kib_per_socket / limit.kib_per_socket.max(0.1);
+        Some(format!("{:.1} KiB a socket: {ratio:.2} x the limit's", self.kib_per_socket))
+    }
+
     const COLUMNS: &[&str] = &["server", "sockets", "before KiB", "after KiB", "KiB/socket", "lost"];
     fn cells(&self) -> Vec<String> {
         vec![
@@ -191,6 +231,14 @@ pub struct Catchup {
 }
 
 impl Found for Catchup {
+    fn beside(&self, limit: &Self) -> Option<String> {
+        if limit.server != "limit" || self.server == "limit" {
+            return None;
+        }
+        let ratio = self.entered_per_second / limit.entered_per_second.max(0.1);
+        Some(format!("entered a second: {ratio:.2} x the limit's"))
+    }
+
     const COLUMNS: &[&str] = &["server", "entered/s", "p50 ms", "p99 ms", "entries", "history ms"];
     fn cells(&self) -> Vec<String> {
         vec![

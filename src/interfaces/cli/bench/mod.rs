@@ -1,6 +1,6 @@
 //! `carethread bench`: what the server does under load, beside the least that could be called the same work.
 //!
-//! [`run::run`] is the command, [`limit::run`] the hidden `bench limit-server`; both write to what they are handed.
+//! [`run::run`] is the command, [`limit::run`] `bench limit`; both write to what they are handed.
 
 pub mod append;
 pub mod arguments;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::found::{Catchup, Fanout, Found, Idle, Rate, table};
+use super::found::{Catchup, Fanout, Found, Idle, Rate, ratios, table};
 use super::scenario::{Ground, catchup, fanout, idle, rate};
 use super::setup::{self, Given, Layout};
 use crate::kernel::base::World;
@@ -152,6 +152,7 @@ fn part<F: Found>(out: &mut dyn Write, title: &str, rows: &[F]) -> std::io::Resu
     }
     writeln!(out, "{title}")?;
     table(out, rows)?;
+    ratios(out, rows)?;
     writeln!(out)
 }
 

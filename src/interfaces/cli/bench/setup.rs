@@ -66,7 +66,7 @@ impl Layout {
 /// # Errors
 /// When it does not start.
 pub async fn limit(folder: &Path, layout: &Layout) -> anyhow::Result<(Ground, Child)> {
-    let child = process::start(vec!["bench".into(), "limit-server".into(), "--data".into(), folder.into()]).await?;
+    let child = process::start(vec!["bench".into(), "limit".into(), "--data".into(), folder.into()]).await?;
     let target = Target::new("limit", child.address, certificate(folder)?, Some(child.pid))?;
     Ok((Ground { target, dialect: Arc::new(LimitDialect { sizes: layout.sizes() }) }, child))
 }
