@@ -18,7 +18,7 @@ use crate::kernel::base::{ChannelId, Code, Fault, Micros, Refusal, Stop, UserId}
 use crate::kernel::log;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::store::append::{self, KeyAsked};
-use crate::kernel::store::{is_disk_full, is_storage_failure};
+use crate::kernel::store::{is_conflict, is_disk_full, is_storage_failure};
 
 /// How often counts of refusals are looked at when nothing else is committed.
 const SETTLE_EVERY: Duration = Duration::from_secs(10);
@@ -106,12 +106,13 @@ impl Committer {
         let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
         let Err(fault) = self.attempt(&mut jobs).await else { return };
         self.undo().await;
-        let broken_by_one = self.begun && jobs.len() > 1 && !is_of_storage(&fault);
-        if !broken_by_one {
+        // Broken by one of several, or another node was first: what is held of the record is read anew for the next attempt.
+        let again = jobs.len() > 1 || matches!(&fault, Fault::Database(error) if is_conflict(error));
+        if !self.begun || !again || is_of_storage(&fault) {
             self.failed(jobs.into_iter().flatten().collect(), fault).await;
             return;
         }
-        // Singly, only that one fails.
+        // Singly, only the faulty one fails.
         for job in jobs {
             let mut single = [job];
             if let Err(fault) = self.attempt(&mut single).await {

@@ -18,7 +18,6 @@ use crate::kernel::policy::{self, Object, Permit, Right, Subject};
 use crate::kernel::store::append::KeyColumns;
 
 /// How a write is answered.
-#[derive(Debug)]
 pub enum Reply {
     /// From the first entry it recorded.
     Recorded,

@@ -1,5 +1,7 @@
 //! The frames of protocol v1 (docs/protocol.md).
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,7 +16,6 @@ use crate::kernel::base::{ChannelId, Code, Micros, Refusal, UserId};
 pub type Frame = tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// One frame of a client.
-#[derive(Debug)]
 pub struct Request {
     /// Echoed in the answer: a number, or a string up to 64 characters; null over `/v1/ops`.
     pub id: Value,
@@ -22,6 +23,13 @@ pub struct Request {
     pub op: String,
     /// With what.
     pub data: Map<String, Value>,
+}
+
+/// Shows nothing of what was sent: it may be a password or the words of a message.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Request")
+    }
 }
 
 fn bad_frame(detail: &str) -> Refusal {

@@ -4,6 +4,8 @@
 pub mod close;
 mod frame;
 mod strict;
+#[cfg(test)]
+mod tests;
 
 pub use frame::{Frame, Hello, Request, bytes, error, event, event_bytes, hello, notice, parse, parse_op, reply};
 pub use strict::parse_value;

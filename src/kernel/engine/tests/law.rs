@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::toy::{expected, outcome};
 use super::{Ground, keyed};
-use crate::kernel::base::{ChannelId, Secret};
+use crate::kernel::base::{ChannelId, Code, Secret};
 use crate::kernel::store::Location;
 
 #[path = "../../../../tests/postgres/mod.rs"]
@@ -107,6 +107,31 @@ fn run(cases: u32, ground: impl AsyncFn() -> Ground) {
 #[test]
 fn seq_is_gapless_on_sqlite() {
     run(24, Ground::new);
+}
+
+/// What one node knows of heads, keys and standing is not believed once another one wrote.
+#[tokio::test]
+async fn two_nodes_on_one_postgres_write_one_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ground = Ground::on(folder, Location::Postgres(Secret::new(postgres::Cluster::shared().database()))).await;
+    let nurse = ground.nurse().await;
+    let channel = ground.channel(&nurse).await;
+    let other = ground.second_node().await;
+    let data = |n: i64, key| keyed(channel, &n.to_string(), key).as_object().cloned().expect("an object");
+    for n in 0..12 {
+        let key = ground.world.id();
+        let (node, beside) = if n % 2 == 0 { (&ground.engine, &other) } else { (&other, &ground.engine) };
+        let first = node.run(nurse.clone(), "toy.note", data(n, key)).await.expect("done");
+        assert_eq!(first["seq"], json!(n + 2));
+        let again = beside.run(nurse.clone(), "toy.note", data(n, key)).await.expect("done");
+        assert_eq!((&again["id"], &again["repeat"]), (&first["id"], &json!(true)));
+    }
+    ground.run(&nurse, "toy.leave", json!({ "channel": channel, "member": nurse.user })).await.expect("left");
+    let after = other.run(nurse.clone(), "toy.note", data(0, ground.world.id())).await.expect_err("left");
+    let read = other.run(nurse.clone(), "toy.page", data(0, ground.world.id())).await.expect_err("left");
+    assert_eq!((after.code, read.code), (Code::NotFound, Code::NotFound));
+    assert_eq!(ground.entries(channel).await.len(), 14);
+    other.stop().await;
 }
 
 #[test]

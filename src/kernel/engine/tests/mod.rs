@@ -94,6 +94,13 @@ impl Ground {
         Self { engine, world, outlet, folder, record, provider, system, signer, deployment }
     }
 
+    /// Another engine on the same record and keys, as a second node is.
+    pub async fn second_node(&self) -> Engine {
+        let db = Db::open(&self.record, Schema::Record).await.expect("the record opens");
+        let keys = (&self.provider, &self.system, &self.signer);
+        start(&self.folder, db, &self.world, self.deployment, keys, Arc::new(Recorder::default())).await
+    }
+
     /// From now on another version of the system key seals and makes MACs.
     pub fn rotate_system_key(&mut self) {
         let version = self.system.len() as u32 + 1;
