@@ -78,9 +78,6 @@ fn unreadable() -> Vec<(&'static str, String)> {
         ("id true", r#"{"id":true,"op":"ping"}"#.into()),
         ("id a list", r#"{"id":[1],"op":"ping"}"#.into()),
         ("id too long", format!(r#"{{"id":"{}","op":"ping"}}"#, "x".repeat(65))),
-        ("no op", r#"{"id":1}"#.into()),
-        ("op a number", r#"{"id":1,"op":7}"#.into()),
-        ("data a list", r#"{"id":1,"op":"ping","data":[]}"#.into()),
         ("too deep", format!(r#"{{"id":1,"op":"ping","data":{{"a":{}}}}}"#, nested(31))),
         ("far too deep", format!(r#"{{"id":1,"op":"ping","data":{{"a":{}}}}}"#, nested(30_000))),
         ("too many members", format!(r#"{{"id":1,"op":"ping","data":{{{}}}}}"#, wide.join(","))),
@@ -105,6 +102,20 @@ async fn a_frame_that_cannot_be_read_is_answered_and_the_connection_stays() {
         raw.is_alive().await;
     }
     assert_eq!(scene.size().await, before);
+}
+
+#[tokio::test]
+async fn a_frame_that_can_be_read_is_answered_by_its_id_however_wrong_it_is() {
+    let scene = Scene::new().await;
+    let mut raw = scene.raw().await;
+    for frame in [r#"{"id":1}"#, r#"{"id":1,"op":7}"#, r#"{"id":1,"op":null}"#, r#"{"id":1,"op":""}"#] {
+        raw.text(frame).await;
+        assert_eq!(raw.refusal().await, (json!(1), "unknown_op".into()), "{frame}");
+    }
+    for data in ["[]", "7", "\"x\"", "true"] {
+        raw.text(&format!(r#"{{"id":1,"op":"ping","data":{data}}}"#)).await;
+        assert_eq!(raw.refusal().await, (json!(1), "invalid".into()), "{data}");
+    }
 }
 
 #[tokio::test]
@@ -155,8 +166,8 @@ async fn commands_that_make_no_sense_are_refused_by_name_and_store_nothing() {
         data
     };
     let table = [
-        ("no.such", json!({}), "unknown_op", Value::Null),
-        ("export.begin", json!({}), "unknown_op", Value::Null),
+        ("no.such", json!({}), "unknown_op", json!("op")),
+        ("export.begin", json!({}), "unknown_op", json!("op")),
         ("message.post", json!({"item": goal, "text": "words"}), "invalid", json!("channel")),
         ("message.post", post(json!({"channel": 7})), "invalid", json!("channel")),
         ("message.post", post(json!({"channel": "c42"})), "invalid", json!("channel")),

@@ -316,23 +316,29 @@ async fn a_revoked_token_closes_its_sockets_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_record_is_exported_by_those_who_may_read_it() {
+async fn a_record_leaves_by_the_command_line_alone_and_not_unseen() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
-    server.person("stranger").await;
-    server.person_with("administrator", &["--administrator"]).await;
-    let export = async |by: &str, patient: &str, name: &str| {
-        let out = server.house.path(name).display().to_string();
-        let arguments = ["export", "--patient", patient, "--format", "ndjson", "--out", &out, "--by", by];
-        let done = server.house.cli(&arguments).await;
-        (done.code, done.stderr.replace(patient, "?"), server.house.path(name).exists())
-    };
-    let never = export("stranger", &fresh_id(), "never").await;
-    assert!(never.0 == 1 && !never.2, "{never:?}");
-    assert_eq!(export("stranger", ward.id("patient"), "stranger").await, never);
-    assert_eq!(export("administrator", ward.id("patient"), "administrator").await, never);
-    let (code, _, there) = export(&nurse.handle, ward.id("patient"), "nurse").await;
-    assert!(code == 0 && there);
-    let exported = std::fs::read_to_string(server.house.path("nurse")).unwrap();
-    assert!(exported.contains("said as message_staff") && !exported.contains("said as message_named"));
+    let stranger = server.person("stranger").await;
+    let officer = server.person_with("officer", &["--role", "record_officer"]).await;
+    let body = br#"{"format":"ndjson"}"#;
+    for person in [&ward.lead, &nurse, &stranger, &officer] {
+        let headers = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", person.token);
+        let exports =
+            async |patient: &str| server.request(&format!("POST /v1/patients/{patient}/exports"), &headers, body).await;
+        let there = exports(ward.id("patient")).await;
+        assert_eq!((there.status, &there.text), (404, &exports(&fresh_id()).await.text), "{}", person.handle);
+        for op in ["export.begin", "export.file", "export"] {
+            assert_eq!(server.code(person, op, json!({"patient": ward.id("patient")})).await, "unknown_op");
+        }
+    }
+    let out = server.house.path("out").display().to_string();
+    let export = ["export", "--format", "ndjson", "--out", &out, "--by", "nurse", "--patient"];
+    let never = server.house.cli(&[&export[..], &[fresh_id().as_str()]].concat()).await;
+    assert!(never.code == 1 && !server.house.path("out").exists(), "{}", never.stderr);
+    server.cli(&[&export[..], &[ward.id("patient")]].concat()).await;
+    // Whoever runs the host has its authority, whatever name is given; but the record says who took it out.
+    let page = server.run(&ward.lead, "history", json!({"channel": ward.id("plan"), "limit": 1})).await;
+    let filed = &list(&page, "events")[0];
+    assert_eq!((&filed["event"], &filed["by"]), (&json!("export.filed"), &json!(nurse.id)), "{filed}");
 }

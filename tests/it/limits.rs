@@ -267,7 +267,7 @@ async fn operations_over_http_refuse_what_sockets_refuse() {
         (b"hello", 400, "bad_frame"),
         (b"", 400, "bad_frame"),
         (b"[]", 400, "bad_frame"),
-        (b"{}", 400, "bad_frame"),
+        (b"{}", 400, "unknown_op"),
         (b"{\"op\":\"p\xff\"}", 400, "bad_frame"),
         (deep.as_bytes(), 400, "bad_frame"),
         (twice.as_bytes(), 400, "bad_frame"),

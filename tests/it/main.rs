@@ -12,8 +12,10 @@ mod ward;
 
 mod bad_input;
 mod command_line;
+mod faults;
 mod harness;
 mod law3;
+mod law3_proof;
 mod law4;
 mod law4_live;
 mod law5;

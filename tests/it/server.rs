@@ -142,6 +142,16 @@ impl House {
         Server { house: self, address, tls, child, idle: Mutex::default() }
     }
 
+    /// Another house with the data as it is on the disk at this moment, whatever a server is doing to it.
+    pub async fn copied(&self) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let copy =
+            Command::new("cp").arg("-a").arg(self.root.path().join(".")).arg(root.path()).status().await.unwrap();
+        assert!(copy.success());
+        let _ = std::fs::remove_file(root.path().join("data/control.sock"));
+        Self { root, environment: self.environment.clone() }
+    }
+
     /// Everything servers of this house wrote to standard error.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("server.log")).unwrap_or_default()

@@ -43,7 +43,7 @@ impl Socket {
         }
         let (stream, _) = tokio_tungstenite::client_async(request, tls).await?;
         let mut socket = Self { stream, hello: Value::Null, events: VecDeque::new(), last: 0, closed: None };
-        socket.hello = socket.frame().await.unwrap_or_else(|| panic!("no hello: closed with {:?}", socket.closed));
+        socket.hello = socket.frame().await.ok_or(tungstenite::Error::ConnectionClosed)?;
         assert_eq!(socket.hello["type"], "hello");
         Ok(socket)
     }
