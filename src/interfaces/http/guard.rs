@@ -2,7 +2,7 @@
 //! carries the headers a browser is to be held by.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
@@ -27,11 +27,14 @@ const ALWAYS: [(HeaderName, &str); 5] = [
 
 /// Refuses a credential in the URL; adds the headers to whatever the inside answers.
 pub async fn outermost(request: Request, next: Next) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = if request.uri().query().is_some_and(credential_in_query) {
         with_status(StatusCode::BAD_REQUEST, &credential_refusal())
     } else {
         next.run(request).await
     };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("carethread_http_requests_total", "route" => route, "status" => status).increment(1);
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::features::chart::Out;
-use crate::kernel::base::{Refusal, Stop};
+use crate::kernel::base::{Fault, Refusal, Stop};
 use crate::kernel::engine::Data;
 use crate::kernel::policy::Subject;
 use crate::server::Node;
@@ -93,7 +93,9 @@ pub async fn execute(node: &Node, order: Order, out: &mut dyn Out) -> Result<Ans
     let done = run(node, order, out).await;
     done.map_err(|stop| {
         if let Stop::Failed(fault) = &stop {
-            tracing::error!(error = %fault, "A command failed");
+            // The text of a database error may quote a value.
+            let what = if matches!(fault, Fault::Database(_)) { "database".to_owned() } else { fault.to_string() };
+            tracing::error!(error = what, "A command failed");
         }
         stop.refusal()
     })
