@@ -49,6 +49,11 @@ impl Answers {
         self.running.len() + self.waiting.len()
     }
 
+    /// Of these, those that are no reads.
+    pub(super) fn writes(&self) -> usize {
+        self.running.len() - self.reads
+    }
+
     /// Begins an op of the registry. Whether there is such a one is told for the sake of idle log-off.
     pub(super) fn begin(&mut self, door: &Door, id: Value, subject: Subject, op: String, data: Data) -> bool {
         let effect = door.engine().shared().registry.op(&op).filter(|(_, op)| op.public).map(|(_, op)| op.effect);

@@ -16,7 +16,7 @@ use super::answers::{Answer, Answers};
 use super::line::{Goodbye, Line};
 use super::pace::{Pace, Taken};
 use super::{Arrival, Sockets, sign_in};
-use crate::kernel::base::limits::{Limits, QUEUE_FRAMES_MAX};
+use crate::kernel::base::limits::Limits;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{Code, Micros, Refusal};
 use crate::kernel::engine::fields::Fields;
@@ -86,8 +86,8 @@ struct Connection<S> {
     live: Session,
     answers: Answers,
     pace: Pace,
-    /// `resume`s not answered yet.
-    resumes: usize,
+    /// `resume`s and `ping`s, which are answered behind events.
+    held: usize,
     /// The coming end of the session was told.
     told_end: bool,
     pinged: Instant,
@@ -114,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             live,
             answers: Answers::default(),
             pace,
-            resumes: 0,
+            held: 0,
             told_end: false,
             pinged: now,
             accounted: now,
@@ -264,21 +264,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         guarded(live, line.flush()).await
     }
 
-    /// Answers at once, but behind the events that waited: a client may tell by a `ping` that it has what there was.
-    async fn answer_behind(&mut self, frame: Frame) -> Result<(), Goodbye> {
-        for _ in 0..QUEUE_FRAMES_MAX {
-            let Some(delivery) = self.live.next().now_or_never() else { break };
-            self.deliver(delivery).await?;
-        }
-        self.write(frame).await
-    }
-
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), Goodbye> {
         match delivery {
             Delivery::Event(frame) => self.feed(frame).await,
             Delivery::Resumed { id, answer } => {
-                self.resumes = self.resumes.saturating_sub(1);
+                self.held = self.held.saturating_sub(1);
                 self.feed(framed(&id, &answer)).await
+            }
+            Delivery::Marked(id) => {
+                self.held = self.held.saturating_sub(1);
+                let time = rfc3339(self.sockets.door().now());
+                self.feed(wire::reply(&id, &json!({ "time": time }))).await
             }
             Delivery::End(end) => {
                 self.part(end).await;
@@ -287,14 +283,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Whoever ended the session itself gets the answer to that: it is there before the end is known here.
+    /// Whoever ended the session itself gets the answer to that: it comes a moment after the end is known here.
     async fn part(&mut self, end: End) {
         if end != End::Ended || !self.live.state().ended.load(Ordering::Acquire) {
             return;
         }
         let Self { sockets, line, answers, .. } = self;
         let last = async {
-            while let Some(answer) = answers.ready(sockets.door()) {
+            while answers.writes() > 0 {
+                let answer = answers.next(sockets.door()).await;
                 if !answer.read {
                     line.feed(answer_frame(answer)).await?;
                 }
@@ -332,10 +329,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 };
             }
         };
-        let answered = match self.pace.take(Instant::now()) {
+        let begun = match self.pace.take(Instant::now()) {
             Taken::Flood => return Err(Goodbye::new(close::TOO_FAST, "far too many commands")),
             Taken::Later(ms) => Err(too_many("Too many commands. Wait, then repeat with the same key.", ms)),
-            Taken::Yes if self.answers.len() + self.resumes >= self.inflight() => {
+            Taken::Yes if self.answers.len() + self.held >= self.inflight() => {
                 Err(too_many("Too many commands are unanswered. Wait for some.", INFLIGHT_RETRY_MS))
             }
             Taken::Yes => match request {
@@ -343,9 +340,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Err(refusal) => Err(refusal),
             },
         };
-        match answered {
-            Ok(None) => Ok(()),
-            Ok(Some(answer)) => self.answer_behind(wire::reply(&id, &answer)).await,
+        match begun {
+            Ok(()) => Ok(()),
             Err(refusal) => self.write(wire::error(&id, &refusal)).await,
         }
     }
@@ -354,29 +350,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         usize::try_from(self.limits().inflight).unwrap_or(usize::MAX)
     }
 
-    /// Begins a command; gives the answer of one that needs no waiting.
-    fn command(&mut self, request: Request) -> Result<Result<Option<Value>, Refusal>, Goodbye> {
+    /// Begins a command. The outer error ends the connection.
+    fn command(&mut self, request: Request) -> Result<Result<(), Refusal>, Goodbye> {
         let Request { id, op, data } = request;
         let now = self.sockets.door().now();
         Ok(match op.as_str() {
-            "ping" => Ok(Some(json!({"time": rfc3339(now)}))),
+            // Behind the events: a client may tell by it that it has what there was.
+            "ping" => {
+                self.held += 1;
+                self.live.mark(id);
+                Ok(())
+            }
             "login" => Err(Refusal::conflict("This socket is signed in already. Open another one.")),
-            "resume" => self.live.resume(id, &data).map(|()| {
-                self.resumes += 1;
-                None
-            }),
+            "resume" => self.live.resume(id, &data).map(|()| self.held += 1),
             "typing" => Fields(&data).required_id("channel").map(|channel| {
                 self.live.state().touch(now);
                 let typing = self.live.typing(channel);
                 self.answers.push(id, async move { typing.await.map(|()| Value::Object(Map::new())) });
-                None
             }),
             _ => {
                 let Some(subject) = self.live.subject() else { return Err(goodbye_of(End::Ended)) };
                 if self.answers.begin(self.sockets.door(), id, subject, op, data) {
                     self.live.state().touch(now);
                 }
-                Ok(None)
+                Ok(())
             }
         })
     }

@@ -1,5 +1,5 @@
 //! Group commit without a timer: whatever queued during the last commit is the next transaction.
-//! Replies after the commit, news after the replies are free to go. A fault rolls the batch back and runs its commands singly.
+//! News after the commit, then the replies. A fault rolls the batch back and runs its commands singly.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -264,6 +264,8 @@ impl Committer {
         self.ledger.take_tx()?.commit().await?;
         self.auditor.committed(&flushed);
         let news = self.ledger.committed();
+        // Before the answers: whoever knows of a write finds its event at hand for everybody who listens.
+        self.publish(news);
         for (slot, outcome) in jobs.iter_mut().zip(outcomes) {
             match (slot.take(), outcome) {
                 (Some(Job::Command(command)), Some(answer)) => Answer::Command(command.answer, answer).give(),
@@ -271,7 +273,6 @@ impl Committer {
                 _ => {}
             }
         }
-        self.publish(news);
         Ok(())
     }
 

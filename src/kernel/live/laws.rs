@@ -19,8 +19,6 @@ use crate::testing::{House, id_of};
 
 /// Longer than anything takes that comes at all.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// After this nothing comes any more: longer than a session waits for word of a commit.
-const QUIET: Duration = Duration::from_millis(400);
 
 struct Ward {
     house: House,
@@ -99,6 +97,7 @@ impl Ward {
 struct Heard {
     events: BTreeMap<String, Vec<i64>>,
     answers: Vec<Value>,
+    marks: usize,
     end: Option<End>,
 }
 
@@ -114,6 +113,7 @@ impl Heard {
                 }
             }
             Delivery::Resumed { answer, .. } => self.answers.push(answer.unwrap()),
+            Delivery::Marked(_) => self.marks += 1,
             Delivery::End(end) => self.end = Some(end),
         }
     }
@@ -126,10 +126,12 @@ impl Heard {
         self.answers.remove(0)
     }
 
-    async fn until_quiet(&mut self, session: &mut Session) {
-        while self.end.is_none()
-            && let Ok(delivery) = timeout(QUIET, session.next()).await
-        {
+    /// Until everything that was published came.
+    async fn until_marked(&mut self, session: &mut Session) {
+        session.mark(json!("here"));
+        let marks = self.marks;
+        while self.end.is_none() && self.marks == marks {
+            let delivery = timeout(PATIENCE, session.next()).await.expect("the mark");
             self.take(delivery);
         }
     }
@@ -163,14 +165,14 @@ async fn nothing_before_resume_then_what_came_after_the_cursor_then_live() {
         ward.say(ward.talk, "x").await;
     }
     let mut heard = Heard::default();
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert!(heard.events.is_empty());
     let head = *ward.readable(&nurse, ward.talk).await.last().unwrap();
     let (mut heard, answer) = resumed(&mut session, json!({"cursors": {ward.talk.to_string(): 2}})).await;
     assert_eq!(heard.of(ward.talk), (3..=head).collect::<Vec<_>>());
     assert_eq!(answer, json!({"sent": {ward.talk.to_string(): head - 2}, "reset": []}));
     let next = ward.say(ward.talk, "live").await;
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert_eq!(heard.of(ward.talk).last(), Some(&next));
     let row = session.take_delivered().unwrap();
     assert_eq!(row.ranges, [(ward.talk, 3, next)]);
@@ -191,7 +193,7 @@ async fn many_pages_come_whole_while_others_write() {
         ward.say(ward.talk, &number.to_string()).await;
         heard.at_hand(&mut session).await;
     }
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert_eq!(heard.end, None);
     assert_eq!(heard.of(ward.talk), ward.readable(&nurse, ward.talk).await);
     assert_eq!(heard.answers.len(), 1);
@@ -207,8 +209,8 @@ async fn who_joins_or_opens_while_listening_hears_it_from_the_first_entry_on() {
     ward.add(&nurse, json!({})).await;
     let opened = json!({"patient": ward.patient, "name": "Wound", "audience": "staff"});
     let wound: ChannelId = id_of(&ward.house.run(&ward.lead, "channel.open", opened).await, "channel");
-    heard.until_quiet(&mut all).await;
-    nothing.until_quiet(&mut narrowed).await;
+    heard.until_marked(&mut all).await;
+    nothing.until_marked(&mut narrowed).await;
     assert_eq!(heard.of(wound), [1]);
     assert_eq!(heard.of(ward.plan).len(), 1, "the entry of the joining itself: {:?}", heard.events);
     assert!(nothing.events.is_empty());
@@ -256,11 +258,11 @@ async fn a_membership_ends_by_the_clock() {
     let mut session = ward.session(&locum);
     let (mut heard, _) = resumed(&mut session, json!({})).await;
     let before = ward.say(ward.talk, "within").await;
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert_eq!(heard.of(ward.talk), [before]);
     ward.house.advance(61 * MINUTE);
     ward.say(ward.talk, "too late").await;
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert_eq!(heard.of(ward.talk), [before]);
 }
 
@@ -289,7 +291,7 @@ async fn typing_reaches_those_who_may_read_and_is_refused_to_others() {
     let mut session = ward.session(&nurse);
     let (mut heard, _) = resumed(&mut session, json!({})).await;
     ward.session(&ward.lead).typing(ward.talk).await.unwrap();
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     assert_eq!(heard.events, [(ward.talk.to_string(), vec![])].into());
     let refused = |channel| ward.session(&outsider).typing(channel);
     assert_eq!(refused(ward.talk).await.unwrap_err(), refused(ChannelId(ward.house.world.id())).await.unwrap_err());
@@ -351,7 +353,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
             _ => {}
         }
     }
-    heard.until_quiet(&mut session).await;
+    heard.until_marked(&mut session).await;
     prop_assert_eq!(heard.end, None);
     let readable = ward.readable(&nurse, ward.talk).await;
     let events = heard.of(ward.talk);

@@ -27,6 +27,8 @@ use crate::kernel::wire::{self, Frame};
 
 /// The epoch moves a moment before the hub says which commit did it; without word by then the session decides again all the same.
 const WORD_WAIT: Duration = Duration::from_millis(250);
+/// A mark is given after this even if events never cease: whoever waits for it wants to know that somebody is there.
+const MARK_WAIT: Duration = Duration::from_secs(5);
 /// Category of the audit rows about delivery.
 const CATEGORY: &str = "message";
 
@@ -42,6 +44,8 @@ pub enum Delivery {
         /// `sent`, `reset`, `gaps`.
         answer: Result<Value, Refusal>,
     },
+    /// What [`Session::mark`] was called with, behind everything that was owed then.
+    Marked(Value),
     /// Nothing comes any more.
     End(End),
 }
@@ -66,6 +70,8 @@ struct Position {
     known: i64,
     /// Listed in `behind`.
     behind: bool,
+    /// Found readable here, before the hub told by which commit: when it does, what that commit brought is still owed.
+    found: Option<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,7 +121,10 @@ pub struct Session {
     asked: VecDeque<(Value, Asked)>,
     resuming: Option<Box<Resuming>>,
     ready: VecDeque<Delivery>,
+    marks: VecDeque<(Value, Instant)>,
     stale_since: Option<Instant>,
+    /// Where the commits began that the decision under way was asked for by.
+    fresh: HashMap<ChannelId, i64>,
     delivered: BTreeMap<ChannelId, [i64; 2]>,
 }
 
@@ -156,7 +165,9 @@ impl Session {
             asked: VecDeque::new(),
             resuming: None,
             ready: VecDeque::new(),
+            marks: VecDeque::new(),
             stale_since: None,
+            fresh: HashMap::new(),
             delivered: BTreeMap::new(),
         })
     }
@@ -180,6 +191,11 @@ impl Session {
     pub fn resume(&mut self, id: Value, data: &Data) -> Result<(), Refusal> {
         self.asked.push_back((id, Asked::read(data)?));
         Ok(())
+    }
+
+    /// Has `id` come back by [`Session::next`] behind every event that was published before, also those that are still to be read.
+    pub fn mark(&mut self, id: Value) {
+        self.marks.push_back((id, Instant::now()));
     }
 
     /// Tells the others in a channel that the person writes. Not kept.
@@ -275,7 +291,16 @@ impl Session {
             }
         }
         self.work();
-        self.ready.pop_front()
+        let delivery = self.ready.pop_front();
+        if delivery.is_some() {
+            return delivery;
+        }
+        let settled = self.working.is_none() && (self.epoch.is_none() || self.is_decided());
+        let (_, since) = self.marks.front()?;
+        if settled || since.elapsed() >= MARK_WAIT {
+            return self.marks.pop_front().map(|(id, _)| Delivery::Marked(id));
+        }
+        None
     }
 
     /// Whether what is followed was decided under the rights of this moment.

@@ -58,7 +58,9 @@ impl Session {
         if !(queue.is_recheck_asked() || expired || since.elapsed() >= WORD_WAIT) {
             return;
         }
+        // In this order, and before anything is read: word that comes later asks for another decision.
         queue.take_recheck();
+        self.fresh = queue.take_fresh();
         self.stale_since = None;
         let caller = self.caller.clone();
         let seen = self.follows_all.then(|| self.seen.clone());
@@ -130,19 +132,25 @@ impl Session {
 
     fn begin_again(&mut self, survey: &Survey) {
         self.epoch = Some(survey.epoch);
-        let fresh = self.place.queue.take_fresh();
+        let fresh = std::mem::take(&mut self.fresh);
         let followed: Vec<(ChannelId, i64)> = self.followed.iter().map(|(id, position)| (*id, position.sent)).collect();
         for (channel, sent) in followed {
             if channel == ME || survey.readable.contains_key(&channel) {
-                self.follow(channel, sent, survey);
+                let found = self.followed.get(&channel).and_then(|position| position.found);
+                let owed = fresh.get(&channel).filter(|first| found == Some(sent) && **first <= sent);
+                self.follow(channel, owed.map_or(sent, |first| first - 1), survey);
             } else {
                 self.lose(channel);
             }
         }
         if self.follows_all {
             for (channel, stand) in survey.readable.iter().filter(|(channel, _)| !self.seen.contains(*channel)) {
-                let sent = fresh.get(channel).map_or(stand.head, |first| (first - 1).min(stand.head));
+                let first = fresh.get(channel);
+                let sent = first.map_or(stand.head, |first| (first - 1).min(stand.head));
                 follow(&mut self.place, &mut self.followed, *channel, sent, survey);
+                if let Some(position) = self.followed.get_mut(channel).filter(|_| first.is_none()) {
+                    position.found = Some(sent);
+                }
             }
         }
         self.seen = survey.readable.keys().copied().collect();
@@ -185,7 +193,7 @@ fn follow(
         let until = survey.readable.get(&channel).and_then(|stand| stand.until);
         place.follow(channel, Standing { epoch: survey.epoch, until });
     }
-    let position = followed.entry(channel).or_insert(Position { sent, known: sent, behind: false });
+    let position = followed.entry(channel).or_insert(Position { sent, known: sent, behind: false, found: None });
     position.sent = sent;
 }
 
