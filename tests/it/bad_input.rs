@@ -273,6 +273,9 @@ async fn a_frame_of_65536_bytes_passes_and_one_byte_more_closes_also_in_fragment
     assert_eq!(scene.size().await, before);
 }
 
+/// Why, first byte, payload, mask, close code.
+type Broken<'a> = (&'a str, u8, &'a [u8], Option<[u8; 4]>, u16);
+
 #[tokio::test]
 async fn protocol_errors_close_with_their_code() {
     let scene = Scene::new().await;
@@ -280,7 +283,7 @@ async fn protocol_errors_close_with_their_code() {
     bystander.run("resume", json!({})).await;
     let ping = br#"{"id":1,"op":"ping","data":{}}"#;
     let mask = Some([1, 2, 3, 4]);
-    let table: [(&str, u8, &[u8], Option<[u8; 4]>, u16); 13] = [
+    let table: [Broken; 13] = [
         ("binary", FIN | BINARY, ping, mask, 4400),
         ("not UTF-8", FIN | TEXT, b"{\"id\":1,\"op\":\"\xff\"}", mask, 1007),
         ("a surrogate in UTF-8", FIN | TEXT, b"\"\xed\xa0\x80\"", mask, 1007),

@@ -103,7 +103,7 @@ fn marks(record: &HashMap<String, Vec<Value>>) -> HashMap<String, Vec<(String, i
 }
 
 /// At most once in each channel: a shared item is an entry of the shared channels too.
-fn once(places: &Vec<(String, i64)>) -> bool {
+fn once(places: &[(String, i64)]) -> bool {
     let channels: HashSet<&String> = places.iter().map(|(channel, _)| channel).collect();
     channels.len() == places.len()
 }
@@ -126,7 +126,7 @@ async fn check(server: &Server, by: &Person, kept: &mut [Kept], record: &HashMap
             let before = last.insert(channel.clone(), seq).unwrap_or(0);
             assert!(before < seq, "{} wrote {seq} after {before} in {channel}", by.handle);
         }
-        assert!(found.is_none_or(once), "written twice: {found:?}");
+        assert!(found.is_none_or(|found| once(found)), "written twice: {found:?}");
         let again = server.run(by, one.op, one.data.clone()).await;
         match &one.reply {
             Some(reply) => {
