@@ -11,6 +11,7 @@ mod socket;
 mod ward;
 
 mod bad_input;
+mod chart;
 mod command_line;
 mod faults;
 mod harness;

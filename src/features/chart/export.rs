@@ -7,7 +7,8 @@ use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, proof};
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::crypto::chain::kind;
+use crate::kernel::crypto::chain::{self, kind};
+use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex, merkle};
 use crate::kernel::engine::{Data, Engine};
 use crate::kernel::log::{Fact, site, verify::leaf_of};
@@ -153,6 +154,7 @@ async fn proof(
     for part in parts {
         let BegunRef { id, size, index } = begun(part)?;
         writer.begin_leaves(id)?;
+        let mut chain = chain::Walk::from_start(vault.deployment(), source.patient, id);
         let mut walk = Walk::new(source, id, &[[1, size]]);
         loop {
             let facts = walk.next().await?;
@@ -160,8 +162,14 @@ async fn proof(
                 break;
             }
             for fact in &facts {
-                writer.leaf(&leaf_of(fact).to_bytes())?;
+                let leaf = leaf_of(fact).to_bytes();
+                chain.step(&leaf)?;
+                writer.leaf(&leaf)?;
             }
+        }
+        // A proof that would fail is never handed out: what is wrong is wrong here.
+        if HeadNote::verify(&part.begun.note, signer.verifier())?.head != *chain.head() {
+            return Err(Fault::Integrity("the chain does not end in the head that was signed").into());
         }
         let disclosed = entries(source, request, part, &mut writer).await?;
         let taken: u64 = disclosed.iter().map(|[from, to]| to - from + 1).sum();

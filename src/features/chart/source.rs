@@ -4,6 +4,7 @@ use super::coverage::{Coverage, common};
 use super::filing::{self, Begun, BegunChannel};
 use super::{ExportRequest, sql};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop};
+use crate::kernel::crypto::chain;
 use crate::kernel::engine::{Engine, Read};
 use crate::kernel::log::{self, Fact};
 use crate::kernel::policy::{Right, Subject};
@@ -81,7 +82,14 @@ impl Source<'_> {
         }
         let head = cx.head(channel).await?.ok_or(Fault::Integrity("a channel without a head"))?;
         let (tx, vault) = cx.log();
-        Ok(log::since(tx, vault, &head, after, to, PAGE).await?)
+        let facts = log::since(tx, vault, &head, after, to, PAGE).await?;
+        for fact in &facts {
+            if chain::commit(&fact.r, fact.body.get().as_bytes()) != fact.commitment {
+                tracing::error!(channel.id = %channel, seq = fact.seq, "An entry to be exported is not what was committed to");
+                return Err(Fault::Integrity("an entry is not what was committed to").into());
+            }
+        }
+        Ok(facts)
     }
 }
 

@@ -171,7 +171,9 @@ impl Writing<'_, '_> {
             if resources.is_empty() && item.current.standing.is_none() {
                 return Err(Fault::Defect("a plan item has no place in the chart").into());
             }
-            self.bundle.write(resources, false, &[])?;
+            // A condition that came from a chart is that chart's; one that was written here changes here.
+            let ours = item.current.content.source.is_none();
+            self.bundle.write(resources, ours, &[])?;
         }
         Ok(())
     }

@@ -119,30 +119,26 @@ impl Survey {
 
     /// Takes an entry of a conversation.
     pub fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
-        let named: Named = fact.read()?;
-        match &*fact.event {
-            "channel.opened" | "channel.changed" => {
+        match fact.event.split_once('.') {
+            Some(("channel", what)) => {
                 let conversation = self.conversations.entry(fact.channel).or_default();
-                if let Some(name) = named.name {
+                conversation.archived |= what == "archived";
+                if let Some(name) = fact.read::<Named>()?.name {
                     conversation.name = name;
                 }
             }
-            "channel.archived" => self.conversations.entry(fact.channel).or_default().archived = true,
-            "message.posted" | "note.logged" => {
+            Some(("message", "posted") | ("note", "logged")) => {
                 self.people.insert(fact.by);
-                self.people.extend(named.with.into_iter().filter_map(|one| one.user));
+                self.people.extend(fact.read::<Named>()?.with.into_iter().filter_map(|one| one.user));
             }
-            event => {
-                let about = match event.split_once('.') {
-                    Some(("message", _)) => named.message,
-                    Some(("note", _)) => named.note,
-                    _ => None,
-                };
-                if let Some(about) = about {
+            Some(("message" | "note", _)) => {
+                let Named { message, note, .. } = fact.read()?;
+                if let Some(about) = message.or(note) {
                     self.people.insert(fact.by);
                     self.changes.entry(about).or_default().push(fact.clone());
                 }
             }
+            _ => {}
         }
         Ok(())
     }

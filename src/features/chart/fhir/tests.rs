@@ -142,7 +142,9 @@ async fn a_message_is_a_communication_about_its_item() {
     let goal = &of(&bundle, "Goal", &goal).expect("there")["resource"];
     assert_eq!(goal["addresses"][0]["reference"], url("Condition", &problem));
     assert_eq!(goal["target"], json!([{"dueDate": "2026-12-31"}]));
-    let problem = &of(&bundle, "Condition", &problem).expect("there")["resource"];
+    let problem = of(&bundle, "Condition", &problem).expect("there");
+    assert_eq!(problem["request"]["method"], "PUT", "written here, so it changes here");
+    let problem = &problem["resource"];
     assert_eq!(problem["code"]["coding"], json!([{"system": "http://snomed.info/sct", "code": "38341003"}]));
     assert!(entries(&bundle).iter().all(|entry| entry["resource"]["resourceType"] != "Patient"));
 }
