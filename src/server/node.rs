@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,6 +24,9 @@ use crate::kernel::store::{Db, Keys, Location, setting};
 /// What the document key is sealed as: its row and revision under the system key.
 const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
 
+/// How long a checkpoint may take at the end; what it leaves is done by the next start.
+const CHECKPOINTER_END: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// A data folder that is open. Shared by cloning.
 #[derive(Clone)]
 pub struct Node {
@@ -33,6 +37,7 @@ pub struct Node {
     /// Where it lies.
     pub folder: Folder,
     checkpoints: CancellationToken,
+    checkpointer: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
     _hold: Arc<Hold>,
 }
 
@@ -77,8 +82,9 @@ impl Node {
         let engine = Engine::start(Shared { db: db.clone(), vault, book, registry, world, config }, outlet).await?;
         let door = Door::open(engine.clone()).await?;
         let checkpoints = CancellationToken::new();
-        db.spawn_checkpointer(checkpoints.clone());
-        Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, _hold: Arc::new(hold) })))
+        let checkpointer = Arc::new(tokio::sync::Mutex::new(Some(db.spawn_checkpointer(checkpoints.clone()))));
+        let _hold = Arc::new(hold);
+        Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, checkpointer, _hold })))
     }
 
     /// Checks the newest entry of every channel, before anything is built upon it.
@@ -126,8 +132,12 @@ impl Node {
     /// Finishes what is queued and closes the databases; the folder is free when the last clone is gone.
     pub async fn close(self) {
         let keys = self.engine.shared().vault.keys().clone();
-        self.engine.stop().await;
+        // The checkpointer first: only the last connection to close writes the log back and removes it.
         self.checkpoints.cancel();
+        if let Some(checkpointer) = self.checkpointer.lock().await.take() {
+            let _ = tokio::time::timeout(CHECKPOINTER_END, checkpointer).await;
+        }
+        self.engine.stop().await;
         keys.db().close().await;
     }
 }

@@ -140,7 +140,7 @@ async fn disk_fails(server: &Server) -> Child {
 }
 
 #[tokio::test]
-async fn a_disk_that_fails_for_good_gives_no_reply_to_a_write() {
+async fn a_disk_that_fails_gives_no_reply_to_a_write() {
     let (house, ward, people) = house_with(1).await;
     let (ward, by) = (Arc::new(ward), people[0].clone());
     let server = Arc::new(house.serve().await);

@@ -33,7 +33,7 @@ pub async fn run(db: Sqlite, cancel: CancellationToken) {
             sleep(PAUSE).await;
         };
         tokio::select! {
-            () = cancel.cancelled() => return,
+            () = cancel.cancelled() => break,
             () = idle => {}
         }
         if !db.0.dirty.swap(false, Ordering::AcqRel) {
@@ -45,6 +45,10 @@ pub async fn run(db: Sqlite, cancel: CancellationToken) {
             db.0.dirty.store(true, Ordering::Release);
             sleep(GAP_RETRY).await;
         }
+    }
+    if let Some((connection, _)) = connection {
+        // What fails here is done again by the next that opens the file.
+        let _ = sqlx::Connection::close(connection).await;
     }
 }
 
