@@ -172,6 +172,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             () = sockets.shared.draining.cancelled(), if drain.is_none() => Event::Drain,
             () = sleep_until(timer) => Event::Tick,
         };
+        // A session that ran out meanwhile is not revived by what its peer sent too late.
+        if let Some(end) = live.over() {
+            let last = if let Event::Answer(answer) = event { Some(answer) } else { None };
+            self.part(end, last).await;
+            return Err(goodbye_of(end));
+        }
         match event {
             Event::Delivery(delivery) => {
                 self.deliver(delivery).await?;
@@ -277,19 +283,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.feed(wire::reply(&id, &json!({ "time": time }))).await
             }
             Delivery::End(end) => {
-                self.part(end).await;
+                self.part(end, None).await;
                 Err(goodbye_of(end))
             }
         }
     }
 
     /// Whoever ended the session itself gets the answer to that: it comes a moment after the end is known here.
-    async fn part(&mut self, end: End) {
+    async fn part(&mut self, end: End, first: Option<Answer>) {
         if end != End::Ended || !self.live.state().ended.load(Ordering::Acquire) {
             return;
         }
         let Self { sockets, line, answers, .. } = self;
         let last = async {
+            if let Some(answer) = first.filter(|answer| !answer.read) {
+                line.feed(answer_frame(answer)).await?;
+            }
             while answers.writes() > 0 {
                 let answer = answers.next(sockets.door()).await;
                 if !answer.read {

@@ -309,8 +309,8 @@ async fn idle_people_are_told_and_then_logged_off() {
     site.house.advance(14 * MINUTE);
     assert_eq!(client.ask("ping", json!({})).await["type"], "reply", "the list was activity");
     site.house.advance(2 * MINUTE);
-    client.send("{\"id\":1,\"op\":\"ping\"}").await;
-    assert_eq!(client.closed().await, 4401);
+    client.send("{\"id\":1,\"op\":\"session.list\"}").await;
+    assert_eq!(client.closed().await, 4401, "activity that comes too late revives nothing");
 }
 
 #[tokio::test]

@@ -238,14 +238,16 @@ impl Session {
     /// Waits for what ends the session while something is written; [`Session::next`] tells it all the same.
     pub async fn stopped(&self) -> End {
         loop {
-            if let Some(end) = self.end() {
+            if let Some(end) = self.over() {
                 return end;
             }
             self.place.queue.changed().await;
         }
     }
 
-    fn end(&self) -> Option<End> {
+    /// Why nothing may be sent or begun any more; none while the session holds.
+    #[must_use]
+    pub fn over(&self) -> Option<End> {
         let queue = &self.place.queue;
         if queue.is_ended() || !self.caller.state.holds(self.now()) {
             Some(End::Ended)
@@ -278,7 +280,7 @@ impl Session {
     }
 
     fn at_hand(&mut self) -> Option<Delivery> {
-        if let Some(end) = self.end() {
+        if let Some(end) = self.over() {
             return Some(Delivery::End(end));
         }
         if let Some(delivery) = self.ready.pop_front() {
