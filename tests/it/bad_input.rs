@@ -283,7 +283,7 @@ async fn protocol_errors_close_with_their_code() {
     bystander.run("resume", json!({})).await;
     let ping = br#"{"id":1,"op":"ping","data":{}}"#;
     let mask = Some([1, 2, 3, 4]);
-    let table: [Broken; 13] = [
+    let table: [Broken<'_>; 13] = [
         ("binary", FIN | BINARY, ping, mask, 4400),
         ("not UTF-8", FIN | TEXT, b"{\"id\":1,\"op\":\"\xff\"}", mask, 1007),
         ("a surrogate in UTF-8", FIN | TEXT, b"\"\xed\xa0\x80\"", mask, 1007),
