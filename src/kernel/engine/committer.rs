@@ -13,8 +13,8 @@ use super::execution::{self, Outcome, log_fault};
 use super::ledger::Ledger;
 use super::outlet::{News, Outlet};
 use super::write::{Seen, SeenKeys};
-use super::{Command, Job, Shared};
-use crate::kernel::base::{ChannelId, Code, Fault, Micros, Refusal, Stop, UserId};
+use super::{Command, Job, Shared, busy};
+use crate::kernel::base::{ChannelId, Fault, Micros, Refusal, Stop, UserId};
 use crate::kernel::log;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::store::append::{self, KeyAsked};
@@ -51,10 +51,6 @@ impl Answer {
             Self::Audit(sender) => drop(sender.send(Ok(()))),
         }
     }
-}
-
-fn busy(detail: &str) -> Refusal {
-    Refusal::new(Code::Busy).detail(detail).retry_after_ms(1000)
 }
 
 impl Committer {

@@ -137,14 +137,29 @@ pub(super) fn refusal_of(stop: &Stop, op: &str) -> Refusal {
 pub(super) fn log_fault(fault: &Fault, op: &str) {
     metrics::counter!("carethread_faults_total").increment(1);
     match fault {
-        // The text of a database error may quote a value: only its code is shown.
+        // The text of a database error may quote a value: only its kind and code are shown.
         Fault::Database(error) => {
             let code = error
                 .as_database_error()
                 .and_then(|error| error.code().map(std::borrow::Cow::into_owned))
                 .unwrap_or_default();
-            tracing::error!(op, database.code = %code, "The database failed");
+            tracing::error!(op, database.kind = kind_of(error), database.code = %code, "The database failed");
         }
         other => tracing::error!(op, error = %other, "A command failed"),
+    }
+}
+
+const fn kind_of(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::Database(_) => "statement",
+        sqlx::Error::Io(_) => "io",
+        sqlx::Error::Tls(_) => "tls",
+        sqlx::Error::Protocol(_) => "protocol",
+        sqlx::Error::RowNotFound => "row_not_found",
+        sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => "column",
+        sqlx::Error::PoolTimedOut => "pool_timed_out",
+        sqlx::Error::PoolClosed => "pool_closed",
+        sqlx::Error::WorkerCrashed => "worker_crashed",
+        _ => "other",
     }
 }

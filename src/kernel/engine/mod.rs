@@ -23,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -329,8 +330,9 @@ impl Engine {
         let key = execution::take_key(&self.shared, op.name, &mut data)?;
         let (answer, receiver) = oneshot::channel();
         let command = Command { subject, feature, op, data, key, answer };
-        self.jobs.try_send(Job::Command(Box::new(command))).map_err(|_| {
-            Refusal::new(Code::Busy).detail("Too many commands wait. Repeat with the same key.").retry_after_ms(1000)
+        self.jobs.try_send(Job::Command(Box::new(command))).map_err(|error| match error {
+            TrySendError::Full(_) => busy("Too many commands wait. Repeat with the same key."),
+            TrySendError::Closed(_) => stopping(),
         })?;
         Ok(receiver)
     }
@@ -344,7 +346,7 @@ impl Engine {
             return Ok(());
         }
         let (answer, receiver) = oneshot::channel();
-        self.jobs.send(Job::Audit { drafts, answer }).await.map_err(|_| Refusal::new(Code::Internal))?;
+        self.jobs.send(Job::Audit { drafts, answer }).await.map_err(|_| stopping())?;
         receiver.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal)))
     }
 
@@ -390,6 +392,14 @@ impl Engine {
 enum Begun {
     Write(oneshot::Receiver<Result<Value, Refusal>>),
     Read(Engine, Subject, &'static dyn Feature, Op, Data),
+}
+
+fn busy(detail: &str) -> Refusal {
+    Refusal::new(Code::Busy).detail(detail).retry_after_ms(1000)
+}
+
+fn stopping() -> Refusal {
+    busy("The server is stopping. Repeat with the same key when it is back.")
 }
 
 fn unknown_outcome() -> Refusal {
