@@ -111,10 +111,8 @@ impl Sight {
             "channel.archived" => drop(self.channels.get_mut(&channel).unwrap().insert("archived".into(), json!(true))),
             "team.joined" | "team.changed" | "team.left" => self.team(name, event),
             // Staff read the plan where it stands; what shared channels say of it is for family.
-            _ if name.starts_with("plan_item.") => {
-                if watcher.family || self.channels[&channel]["kind"] == "plan" {
-                    self.plan(watcher, name, data);
-                }
+            _ if name.starts_with("plan_item.") && (watcher.family || self.channels[&channel]["kind"] == "plan") => {
+                self.plan(watcher, name, data);
             }
             _ => {}
         }
