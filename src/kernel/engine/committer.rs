@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::outlet::{News, Outlet};
 use super::write::{Seen, SeenKeys};
 use super::{Command, Job, Shared, busy};
+use crate::kernel::base::world::MINUTE;
 use crate::kernel::base::{ChannelId, Fault, Micros, Refusal, Stop, UserId};
 use crate::kernel::log;
 use crate::kernel::policy::audit::Draft;
@@ -25,6 +26,10 @@ const SETTLE_EVERY: Duration = Duration::from_secs(10);
 /// How long a database that failed may stay away before the process ends: longer than its restart takes.
 const REOPEN_TRIES: u32 = 120;
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+/// Facts of channel `me` are kept for 30 days.
+const ME_KEPT: Micros = 30 * 24 * 60 * MINUTE;
+/// How often older ones are dropped.
+const ME_SWEEP_EVERY: Micros = 60 * MINUTE;
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -36,6 +41,8 @@ pub(super) struct Committer {
     latest: Micros,
     /// A transaction was begun by the latest attempt: until then a failure means that nothing was done.
     begun: bool,
+    /// When channels `me` were last swept.
+    swept: Micros,
 }
 
 enum Answer {
@@ -63,7 +70,8 @@ impl Committer {
         let auditor = Auditor::open(&mut tx).await?;
         drop(tx);
         let ledger = Ledger::new(shared.clone());
-        Ok(Self { shared, queue, ledger, auditor, outlet, latest: 0, begun: false })
+        let swept = shared.world.now();
+        Ok(Self { shared, queue, ledger, auditor, outlet, latest: 0, begun: false, swept })
     }
 
     pub(super) async fn run(mut self, batch_max: usize) {
@@ -75,6 +83,7 @@ impl Committer {
                 Ok(_) => {}
                 Err(_) => {
                     self.auditor.settle(self.now());
+                    self.sweep().await;
                     if self.auditor.is_empty() {
                         continue;
                     }
@@ -87,6 +96,7 @@ impl Committer {
             }
             metrics::histogram!("carethread_batch_commands").record(jobs.len() as f64);
             self.group(std::mem::take(&mut jobs)).await;
+            self.sweep().await;
         }
         self.auditor.settle(Micros::MAX);
         if !self.auditor.is_empty() {
@@ -96,6 +106,23 @@ impl Committer {
 
     fn now(&self) -> Micros {
         self.shared.book.latest(self.shared.world.now()).max(self.latest)
+    }
+
+    /// Drops what is too old on channels `me`, now and then. A failure is met again by the next commit, which mends it.
+    async fn sweep(&mut self) {
+        let now = self.now();
+        if now - self.swept < ME_SWEEP_EVERY {
+            return;
+        }
+        self.swept = now;
+        let swept = async {
+            let mut tx = self.shared.db.write().await?;
+            super::sql::drop_me(&mut tx, now - ME_KEPT).await?;
+            tx.commit().await
+        };
+        if let Err(error) = swept.await {
+            log_fault(&Fault::Database(error), "me.sweep");
+        }
     }
 
     async fn group(&mut self, jobs: Vec<Job>) {

@@ -5,6 +5,7 @@ mod audit;
 mod failures;
 mod keys;
 mod law;
+mod me;
 mod order;
 mod standing;
 mod toy;
