@@ -19,6 +19,7 @@ struct Sight {
     items: BTreeMap<String, Map<String, Value>>,
     members: BTreeMap<String, Map<String, Value>>,
     history: BTreeMap<String, Vec<Value>>,
+    reads: BTreeMap<String, Value>,
 }
 
 /// Whose sight it is.
@@ -57,6 +58,7 @@ impl Watcher<'_> {
             // Names are not events of the patient's: they are looked up.
             members: keyed(list(&team, "members"), "user", &["name", "handle"]),
             history: whole_record(server, self.person).await.into_iter().collect(),
+            reads: BTreeMap::new(),
         }
     }
 }
@@ -82,9 +84,9 @@ impl Sight {
         let (name, data) = (event["event"].as_str().unwrap(), &event["data"]);
         let channel = text(event, "channel");
         if channel == "me" {
+            // Channels are not in order among each other: this may come before the entry that opens the channel.
             if name == "read" {
-                let read = self.channels.get_mut(data["channel"].as_str().unwrap()).unwrap();
-                read.insert("read_seq".into(), data["seq"].clone());
+                self.reads.insert(text(data, "channel"), data["seq"].clone());
             }
             return;
         }
@@ -145,6 +147,9 @@ impl Sight {
         }
         if watcher.family && data.get("shared") == Some(&json!(false)) {
             self.items.remove(&id);
+            for other in self.items.values_mut() {
+                other["addresses"].as_array_mut().unwrap().retain(|addressed| *addressed != id.as_str());
+            }
             return;
         }
         let empty = json!({"id": id, "kind": null, "detail": null, "codes": [], "owner": null, "due": null,
@@ -167,6 +172,9 @@ impl Sight {
         }
         for (id, channel) in &mut self.channels {
             let entries = &self.history[id];
+            if let Some(read) = self.reads.get(id) {
+                channel.insert("read_seq".into(), read.clone());
+            }
             let read = channel["read_seq"].as_i64().unwrap();
             let unread = entries.iter().filter(|event| {
                 ["message.posted", "note.logged"].map(Value::from).contains(&event["event"])

@@ -1,11 +1,11 @@
-//! Plan items are added, changed and closed: an entry in the plan channel, and one in each open shared channel for what family sees.
+//! Plan items are added, changed and closed: an entry in the plan channel, and one in each shared channel for what family sees.
 
 use std::sync::Arc;
 
 use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Owner, Standing};
 use super::model::{self, Item};
 use super::sql::{self, ItemRow};
-use super::views::{self, Readable};
+use super::views::{self, Readable, View};
 use crate::features::patients::Registered;
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
@@ -20,10 +20,10 @@ fn hidden() -> Refusal {
     Refusal::not_found().field("item")
 }
 
-/// The open channels that family reads.
+/// The channels that family reads. Archived ones too: they take no words any more, but whoever reads them goes on seeing the plan.
 fn shared_channels(access: &Access) -> Vec<ChannelId> {
-    let open = access.channels.iter().filter(|(_, channel)| channel.audience == Audience::Shared && !channel.archived);
-    open.map(|(id, _)| *id).collect()
+    let shared = access.channels.iter().filter(|(_, channel)| channel.audience == Audience::Shared);
+    shared.map(|(id, _)| *id).collect()
 }
 
 /// An item that was found, with the standing at its patient.
@@ -107,10 +107,10 @@ async fn names_what_is_there(
 }
 
 /// Those of the items that family sees.
-async fn shared_only(cx: &mut Write<'_>, items: &[ItemId]) -> Result<Vec<ItemId>, Fault> {
+async fn shared_only(ledger: &mut Ledger, items: &[ItemId]) -> Result<Vec<ItemId>, Fault> {
     let mut shared = Vec::new();
     for item in items {
-        if cx.ledger().thing(ThingId(item.0)).await?.is_some_and(|thing| thing.shared) {
+        if ledger.thing(ThingId(item.0)).await?.is_some_and(|thing| thing.shared) {
             shared.push(*item);
         }
     }
@@ -143,7 +143,7 @@ pub(super) async fn add(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> 
     Ok(Reply::Recorded)
 }
 
-/// Records an item in the plan channel and, if family sees it, in the open shared channels.
+/// Records an item in the plan channel and, if family sees it, in the shared channels.
 pub(super) async fn record_added(
     cx: &mut Write<'_>,
     access: &Access,
@@ -158,7 +158,7 @@ pub(super) async fn record_added(
     if channels.is_empty() {
         return Ok(());
     }
-    let addresses = shared_only(cx, &body.content.addresses).await?;
+    let addresses = shared_only(cx.ledger(), &body.content.addresses).await?;
     let body = Added { content: Content { addresses, ..body.content.clone() }, ..body.clone() };
     for channel in channels {
         let entry = cx.new_id();
@@ -208,7 +208,7 @@ async fn for_family(cx: &mut Write<'_>, found: &Found, body: &Changed) -> Result
         }
     };
     if let Some(addresses) = &told.addresses {
-        told.addresses = Some(shared_only(cx, addresses).await?);
+        told.addresses = Some(shared_only(cx.ledger(), addresses).await?);
     }
     Ok(Some(told))
 }
@@ -281,23 +281,42 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         ADDED => project_added(ledger, fact).await,
         CHANGED => {
             let body: Changed = fact.read()?;
-            let (mut row, mut content) = standing(ledger, fact.patient, body.item).await?;
-            body.lay_over(&mut content);
+            let (mut row, mut view) = standing(ledger, fact.patient, body.item).await?;
+            body.lay_over(&mut view.content);
+            let seen_anew = body.shared == Some(true) && !row.shared;
+            let seen_no_more = body.shared == Some(false) && row.shared;
             row.rev = body.rev;
             row.shared = body.shared.unwrap_or(row.shared);
             row.status = body.status.unwrap_or(row.status);
-            put(ledger, row, &content).await
+            if seen_anew || (row.shared && body.addresses.is_some()) {
+                view.told = shared_only(ledger, &view.content.addresses).await?;
+            }
+            put(ledger, row, &view).await?;
+            if seen_no_more { forget(ledger, fact.patient, body.item).await } else { Ok(()) }
         }
         CLOSED => {
             let body: Closed = fact.read()?;
-            let (mut row, content) = standing(ledger, fact.patient, body.item).await?;
+            let (mut row, view) = standing(ledger, fact.patient, body.item).await?;
             row.rev = body.rev;
             row.open = false;
             row.status = body.status;
-            put(ledger, row, &content).await
+            put(ledger, row, &view).await
         }
         _ => Err(Fault::Defect("an event of another feature")),
     }
+}
+
+/// Family sees an item no more: whatever named it to them names it no more either, also when the item comes back.
+async fn forget(ledger: &mut Ledger, patient: PatientId, item: ItemId) -> Result<(), Fault> {
+    let vault = ledger.vault().clone();
+    for row in sql::items(ledger.tx(), patient).await?.into_iter().filter(|row| row.shared) {
+        let mut view = views::view(&vault, &row).await?;
+        if view.told.contains(&item) {
+            view.told.retain(|told| *told != item);
+            put(ledger, row, &view).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn project_added(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
@@ -314,7 +333,9 @@ async fn project_added(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
         place: fact.seq,
         view: Vec::new(),
     };
-    let row = ItemRow { view: sealed(ledger, &row, &body.content).await?, ..row };
+    let told = if body.shared { shared_only(ledger, &body.content.addresses).await? } else { Vec::new() };
+    let view = View { content: body.content, told };
+    let row = ItemRow { view: sealed(ledger, &row, &view).await?, ..row };
     sql::add(ledger.change(), &row).await?;
     ledger.name_thing(Thing {
         id: ThingId(body.id.0),
@@ -332,20 +353,20 @@ async fn project_added(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn standing(ledger: &mut Ledger, patient: PatientId, item: ItemId) -> Result<(ItemRow, Content), Fault> {
+async fn standing(ledger: &mut Ledger, patient: PatientId, item: ItemId) -> Result<(ItemRow, View), Fault> {
     let row = sql::get(ledger.tx(), item).await?.filter(|row| row.patient == patient);
     let row = row.ok_or(Fault::Integrity("an entry about a plan item that is not there"))?;
-    let content = views::content(&ledger.vault().clone(), &row).await?;
-    Ok((row, content))
+    let view = views::view(&ledger.vault().clone(), &row).await?;
+    Ok((row, view))
 }
 
-async fn sealed(ledger: &Ledger, row: &ItemRow, content: &Content) -> Result<Vec<u8>, Fault> {
-    let plain = serde_json::to_vec(content).map_err(|_| Fault::Defect("a plan item is not JSON"))?;
+async fn sealed(ledger: &Ledger, row: &ItemRow, view: &View) -> Result<Vec<u8>, Fault> {
+    let plain = serde_json::to_vec(view).map_err(|_| Fault::Defect("a plan item is not JSON"))?;
     ledger.seal_view(row.patient, row.id.0, row.rev, &plain).await
 }
 
-async fn put(ledger: &mut Ledger, mut row: ItemRow, content: &Content) -> Result<(), Fault> {
-    row.view = sealed(ledger, &row, content).await?;
+async fn put(ledger: &mut Ledger, mut row: ItemRow, view: &View) -> Result<(), Fault> {
+    row.view = sealed(ledger, &row, view).await?;
     sql::set(ledger.change(), &row).await?;
     let thing = ledger.thing(ThingId(row.id.0)).await?.ok_or(Fault::Integrity("a plan item without a name"))?;
     ledger.change_thing(Thing { open: row.open, shared: row.shared, ..thing }).await

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -79,8 +80,25 @@ fn counted(linked: &[Linked]) -> HashMap<ItemId, Counts> {
     counts
 }
 
+/// An item as it is kept for reading.
+#[derive(Serialize, Deserialize)]
+pub(super) struct View {
+    /// What it says.
+    #[serde(flatten)]
+    pub content: Content,
+    /// Those of `addresses` that family was told of when they were named: what family is answered, so that the answer is what the
+    /// entries add up to. One that they come to see later is told with the next change.
+    #[serde(default)]
+    pub told: Vec<ItemId>,
+}
+
 /// What an item says, opened.
 pub(super) async fn content(vault: &Vault, row: &ItemRow) -> Result<Content, Fault> {
+    Ok(view(vault, row).await?.content)
+}
+
+/// An item, opened.
+pub(super) async fn view(vault: &Vault, row: &ItemRow) -> Result<View, Fault> {
     let purpose = crate::kernel::crypto::seal::Purpose::View;
     let plain = vault.open_view(row.patient, purpose, row.id.0, row.rev, &row.view).await?;
     serde_json::from_slice(&plain).map_err(|_| Fault::Integrity("a plan item is not JSON"))
@@ -153,7 +171,10 @@ pub(super) async fn items(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let overdue = waiting.first().and_then(|id| late.get(id)).map_or(0, |counts| counts.messages);
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
-        let content = content(vault, row).await?;
+        let View { mut content, told } = view(vault, row).await?;
+        if permit.family() {
+            content.addresses = told;
+        }
         items.push(shown(row, content, of(&row.id), permit.family().then_some(&hidden)));
     }
     Ok(json!({ "items": items, "unsorted": { "count": count, "overdue": overdue } }))
