@@ -15,6 +15,7 @@ mod chart;
 mod command_line;
 mod faults;
 mod harness;
+mod law1;
 mod law2;
 mod law3;
 mod law3_proof;

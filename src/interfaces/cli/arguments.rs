@@ -76,7 +76,11 @@ pub enum Task {
     #[command(subcommand)]
     Keys(Keys),
     /// Look at folder, key, certificate, disk and record, and say what is wrong
-    Doctor,
+    Doctor {
+        /// Make every projection again from the log first; nothing may serve meanwhile
+        #[arg(long)]
+        rebuild: bool,
+    },
     /// The configuration
     #[command(subcommand)]
     Config(Config),

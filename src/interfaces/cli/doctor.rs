@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +13,8 @@ use super::commands::{Answer, Command, Order};
 use super::paper::Nowhere;
 use crate::interfaces::tls::Files;
 use crate::kernel::base::config::Config;
-use crate::server::{Folder, node, settings};
+use crate::kernel::engine::{self, Silent};
+use crate::server::{Folder, Node, node, settings};
 
 /// Below this much space writes fail soon.
 const FREE_KIB_MIN: u64 = 512 << 10;
@@ -25,10 +27,13 @@ struct Finding {
     detail: String,
 }
 
-/// Looks at everything and says what is wrong and what to do.
-pub async fn run(place: &Place) -> Answer {
+/// Looks at everything and says what is wrong and what to do; with `rebuild` after making the projections again.
+pub async fn run(place: &Place, rebuild: bool) -> Answer {
     let folder = Folder::new(&place.data);
     let mut findings = vec![data_folder(&folder)];
+    if rebuild && findings.iter().all(|finding| finding.ok) {
+        findings.push(found("projections", rebuilt(place, folder.clone()).await));
+    }
     if findings.iter().all(|finding| finding.ok) {
         let config = settings::read(&folder, place.config.as_deref());
         findings.push(found("configuration", config.as_ref().map(|_| "is read".into())));
@@ -39,6 +44,15 @@ pub async fn run(place: &Place) -> Answer {
         findings.push(record(place).await);
     }
     told(&findings)
+}
+
+/// Makes every projection again from the log, while nobody else has the folder.
+async fn rebuilt(place: &Place, folder: Folder) -> anyhow::Result<String> {
+    let config = settings::read(&folder, place.config.as_deref())?;
+    let node = Node::open_unsealed(folder, config, Arc::new(Silent)).await?;
+    let entries = engine::rebuild(node.engine.shared()).await;
+    node.close().await;
+    Ok(format!("made again from {} entries", entries?))
 }
 
 fn told(findings: &[Finding]) -> Answer {

@@ -59,7 +59,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Task::Serve(serve) => return setup::serve(&place, serve).await,
         Task::Bench(typed) => return benches::bench(&place, *typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,
-        Task::Doctor => doctor::run(&place).await,
+        Task::Doctor { rebuild } => doctor::run(&place, rebuild).await,
         Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,
         Task::Export(export) => exported(&place, export).await?,
         task => {

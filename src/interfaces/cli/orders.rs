@@ -48,7 +48,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         | Task::Bench(_)
         | Task::Demo(_)
         | Task::Config(_)
-        | Task::Doctor => {
+        | Task::Doctor { .. } => {
             bail!("This task is run before.")
         }
     })
