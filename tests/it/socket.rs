@@ -68,6 +68,12 @@ impl Socket {
         self.text().await.map(|text| serde_json::from_str(&text).unwrap())
     }
 
+    /// Sends a text as it is; the next frame that is no event.
+    pub async fn ask_raw(&mut self, text: &str) -> String {
+        self.stream.send(Message::text(text)).await.unwrap();
+        self.any_answer().await.to_string()
+    }
+
     /// Sends a command and does not wait; its id.
     pub async fn send(&mut self, op: &str, data: Value) -> u64 {
         self.last += 1;
