@@ -63,24 +63,10 @@ impl Session {
     }
 
     async fn person(&mut self, handle: &str, more: &[&str]) -> (Person, String) {
-        let (name, profession) = (self.canaries.plant("name of a user"), self.canaries.plant("profession"));
-        let (organization, password) = (self.canaries.plant("organization"), self.canaries.plant("password"));
-        let add = [
-            "user",
-            "add",
-            "--handle",
-            handle,
-            "--name",
-            &name,
-            "--profession",
-            &profession,
-            "--organization",
-            &organization,
-            "--password-stdin",
-        ];
+        let (name, password) = (self.canaries.plant("name of a user"), self.canaries.plant("password"));
+        let add = ["user", "add", "--handle", handle, "--name", &name, "--password-stdin"];
         let made = self.cli(&[&add, more].concat(), &format!("{password}\n")).await;
-        let label = self.canaries.plant("label of a token");
-        let issued = self.cli(&["token", "issue", "--user", handle, "--label", &label], "").await;
+        let issued = self.cli(&["token", "issue", "--user", handle], "").await;
         let token = text(&issued, "token");
         self.canaries.planted.push(("token", token.clone()));
         (Person { handle: handle.into(), id: text(&made, "id"), token }, password)
