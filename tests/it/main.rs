@@ -24,6 +24,7 @@ mod law4;
 mod law4_live;
 mod law5;
 mod law6;
+mod law7;
 mod law9;
 mod limits;
 mod serving;
