@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 
+use carethread::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
+use carethread::kernel::crypto::{Leaf, chain};
+
 use super::server::{House, Server};
 use super::ward::Ward;
 
@@ -25,9 +28,11 @@ enum Attack {
     Sql(&'static [&'static str]),
     /// One byte of a column of the victim's entry `seq` is another one.
     Flip(&'static str, i64),
+    /// The victim's entry `seq` is said to be by somebody else, and every head from there on is reckoned anew.
+    Forge(i64),
 }
 
-use Attack::{Flip, Sql};
+use Attack::{Flip, Forge, Sql};
 
 impl Record {
     async fn new() -> Self {
@@ -90,6 +95,7 @@ impl Record {
                 }
             }
             Flip(column, seq) => flip(&mut database, column, *victim, *seq).await,
+            Forge(seq) => forge(&mut database, *victim, *seq).await,
         }
         database.close().await.unwrap();
         let done = self.house.cli(&["verify", "--record"]).await;
@@ -123,6 +129,70 @@ async fn flip(database: &mut SqliteConnection, column: &str, channel: i64, seq: 
     let update = format!("UPDATE entry SET {column} = $1 WHERE channel = {channel} AND seq = {seq}");
     let done = sqlx::query(sqlx::AssertSqlSafe(update)).bind(bytes).execute(database).await.unwrap();
     assert_eq!(done.rows_affected(), 1);
+}
+
+/// What anyone can do who knows how chains are made: no key goes into one.
+async fn forge(database: &mut SqliteConnection, channel: i64, seq: i64) {
+    let row = sqlx::query("SELECT patient, id FROM channel WHERE n = $1").bind(channel).fetch_one(&mut *database);
+    let row = row.await.unwrap();
+    let (patient, id): (uuid::Uuid, uuid::Uuid) = (row.get(0), row.get(1));
+    let before = "SELECT head FROM entry WHERE channel = $1 AND seq = $2";
+    let row = sqlx::query(before).bind(channel).bind(seq - 1).fetch_one(&mut *database).await.unwrap();
+    let hash = |bytes: Vec<u8>| <[u8; 32]>::try_from(bytes).unwrap();
+    let mut head = hash(row.get(0));
+    sqlx::query("UPDATE entry SET author = $3 WHERE channel = $1 AND seq = $2")
+        .bind(channel)
+        .bind(seq)
+        .bind(uuid::Uuid::max())
+        .execute(&mut *database)
+        .await
+        .unwrap();
+    let rows = "SELECT seq, kind, flags, epoch, id, author, at, item, commitment FROM entry \
+                WHERE channel = $1 AND seq >= $2 ORDER BY seq";
+    for row in sqlx::query(rows).bind(channel).bind(seq).fetch_all(&mut *database).await.unwrap() {
+        let number = |at: usize| row.get::<i64, _>(at);
+        let ids = |at: usize| row.get::<Option<uuid::Uuid>, _>(at).unwrap_or_default();
+        let leaf = Leaf {
+            kind: u8::try_from(number(1)).unwrap(),
+            flags: u8::try_from(number(2)).unwrap(),
+            epoch: u16::try_from(number(3)).unwrap(),
+            patient: PatientId(patient),
+            channel: ChannelId(id),
+            seq: number(0).unsigned_abs(),
+            entry: EntryId(ids(4)),
+            author: UserId(ids(5)),
+            at: number(6),
+            item: ItemId(ids(7)),
+            commit: hash(row.get(8)),
+            files: [0; 32],
+        };
+        head = chain::next(&head, &leaf.to_bytes());
+        sqlx::query("UPDATE entry SET head = $3 WHERE channel = $1 AND seq = $2")
+            .bind(channel)
+            .bind(number(0))
+            .bind(head.as_slice())
+            .execute(&mut *database)
+            .await
+            .unwrap();
+    }
+    sqlx::query("UPDATE channel SET head = $2 WHERE n = $1")
+        .bind(channel)
+        .bind(head.as_slice())
+        .execute(database)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_reckoned_anew_is_found_at_the_head_that_was_signed() {
+    let record = Record::new().await;
+    let done = record.attacked(&Sql(&["UPDATE channel SET seq = seq WHERE n = CH"])).await;
+    assert_eq!(done.0, 0, "the attack's first step alone changes nothing");
+    let (code, told) = record.attacked(&Forge(4)).await;
+    let fault = &told["faults"][0];
+    assert_eq!((code, &fault["channel"]), (1, &json!(record.victim.1)), "{told}");
+    assert_eq!(fault["reason"], "a head was signed over another entry", "it is the signature that stands against it");
+    assert!(fault["seq"].as_i64().unwrap() >= 4);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod bad_input;
 mod chart;
 mod command_line;
 mod faults;
+mod foreign;
 mod harness;
 mod import;
 mod law1;

@@ -61,7 +61,7 @@ pub const fn legal_without_item(kind: u8) -> bool {
 pub struct Leaf {
     /// One of [`kind`].
     pub kind: u8,
-    /// Reserved; 0.
+    /// Which event of its kind it is: [`event_tag`].
     pub flags: u8,
     /// The record's epoch: raised when it is restored from a backup.
     pub epoch: u16,
