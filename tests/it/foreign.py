@@ -51,12 +51,9 @@ async def main():
         assert event["data"]["text"] == words and event["seq"] == posted["data"]["seq"], event
     pong = await first.ping()
     await asyncio.wait_for(pong, 5)
-    try:
-        await opened(subprotocols=["carethread.v1", f"ticket.{TICKET}"])
-    except (websockets.InvalidStatus, websockets.ConnectionClosed):
-        pass
-    else:
-        raise AssertionError("a ticket opens one socket")
+    spent, hello = await opened(subprotocols=["carethread.v1", f"ticket.{TICKET}"])
+    assert hello["auth"] == "required", "a ticket signs in one socket"
+    await spent.close()
     for socket in (bearer, first, ticket):
         await socket.close()
         assert socket.close_code == 1000, socket.close_code
