@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::server::Server;
 use super::ward::Ward;
 
-/// Reads the files with the library fhir.resources. Gives none where nobody named a Python that has it; `tests/run` does.
-async fn judged(files: &[&Path]) -> Option<Result<String, String>> {
-    let python = std::env::var_os("CARETHREAD_TEST_PYTHON")?;
+/// Reads the files with the library fhir.resources, in the Python that `tests/run` makes and names.
+async fn judged(files: &[&Path]) -> Result<String, String> {
+    let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
+    let python = python.expect("CARETHREAD_TEST_PYTHON names a Python with fhir.resources: tests/run makes one");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge_bundles.py");
     let output = tokio::process::Command::new(python).arg(script).args(files).output().await.unwrap();
     let said = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Some(if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) })
+    if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) }
 }
 
 #[tokio::test]
@@ -55,8 +56,6 @@ async fn a_chart_can_read_what_it_is_given() {
     assert_eq!(said.len(), 1);
     assert_eq!(said[0]["request"]["method"], "PUT");
     assert_eq!(said[0]["resource"]["payload"][0]["contentString"], "changed later");
-    match judged(&[&all, &new]).await {
-        Some(judged) => assert!(judged.is_ok(), "{judged:?}"),
-        None => eprintln!("CARETHREAD_TEST_PYTHON is not set: run tests/run to have the Bundles judged"),
-    }
+    let judged = judged(&[&all, &new]).await;
+    assert!(judged.is_ok(), "{judged:?}");
 }

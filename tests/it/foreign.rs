@@ -9,9 +9,8 @@ use super::ward::Ward;
 
 #[tokio::test]
 async fn a_client_that_others_wrote_signs_in_in_every_way_and_is_heard() {
-    let Some(python) = std::env::var_os("CARETHREAD_TEST_PYTHON") else {
-        return eprintln!("CARETHREAD_TEST_PYTHON is not set: run tests/run to have another client speak");
-    };
+    let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
+    let python = python.expect("CARETHREAD_TEST_PYTHON names a Python with websockets: tests/run makes one");
     let server = Server::new().await;
     let ward = Ward::open(&server, server.person("lead").await).await;
     let headers = format!("Authorization: Bearer {}\r\n", ward.lead.token);
