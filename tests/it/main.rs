@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a failure shows the seed and the server's last words")]
 
+#[path = "../postgres/mod.rs"]
+mod postgres;
+
 mod chance;
 mod http;
 mod raw;
@@ -28,4 +31,5 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod postgres_place;
 mod serving;
