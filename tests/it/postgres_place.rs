@@ -88,6 +88,37 @@ async fn a_database_is_taken_once() {
 }
 
 #[tokio::test]
+async fn an_init_that_fails_leaves_the_database_as_it_was() {
+    let url = Cluster::shared().database();
+    let house = House::new("").await;
+    std::fs::write(house.path("config.toml"), with(&url)).unwrap();
+    let new = house.path("new").display().to_string();
+    let (code, told) = said(&house, &["init", "--data", &new, "--organization", ""]).await;
+    assert!(code == 1 && told.contains("organization"), "{told}");
+    assert!(!house.path("new").exists());
+    let made = house.cli(&["init", "--data", &new, "--organization", "Riverside Clinic"]).await.json();
+    assert_eq!(made["data"], new);
+}
+
+#[tokio::test]
+async fn one_server_at_a_time_has_a_database() {
+    let url = Cluster::shared().database();
+    let server = House::new(&with(&url)).await.serve().await;
+    // The same deployment in another folder, as after a move or a restore.
+    let copy = server.house.copied().await;
+    let (code, told) = said(&copy, &["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(code, 1);
+    assert!(told.contains("another carethread process uses the database"), "{told}");
+    let house = server.kill().await;
+    // A kill leaves nothing behind that keeps the next one out.
+    let server = house.serve().await;
+    server.signal("TERM").await;
+    let (_house, code) = server.ended().await;
+    assert_eq!(code, Some(0));
+    copy.serve().await;
+}
+
+#[tokio::test]
 async fn keys_have_a_database_of_their_own_if_it_is_named() {
     let (url, keys) = (Cluster::shared().database(), Cluster::shared().database());
     let house = House::new(&format!("{}keys_url = \"{keys}\"\n", with(&url))).await;

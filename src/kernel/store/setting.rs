@@ -13,6 +13,9 @@ pub const DEPLOYMENT: &str = "deployment";
 /// The PKCS #8 bytes of the key that signs documents, sealed (purpose `Integration`).
 pub const DOCUMENT_KEY: &str = "document_key";
 
+/// When a commit of unknown outcome was last found out, microseconds.
+pub const RESOLVED: &str = "resolved";
+
 /// A value, if it was put.
 ///
 /// # Errors
