@@ -11,6 +11,11 @@ macro_rules! both {
             async fn sqlite() {
                 crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
             }
+
+            #[tokio::test]
+            async fn postgres() {
+                crate::database::on(crate::database::Database::Postgres, super::$name()).await;
+            }
         }
     };
 }
@@ -57,4 +62,5 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod postgres_place;
 mod serving;
