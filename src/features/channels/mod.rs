@@ -9,6 +9,7 @@ mod message;
 mod model;
 mod pages;
 mod posting;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,8 @@ pub use words::{Class, Form, Sbar, Words};
 pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::shape::Nothing;
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
 
 /// The record kinds `channel.*` and `message.*`.
@@ -34,16 +36,28 @@ pub struct Channels;
 const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 const OPS: &[Op] = &[
-    Op::write("channel.open", "channel"),
-    Op::write("channel.change", "channel"),
-    Op::write("channel.archive", "channel"),
-    Op::read("channel.list", "channel"),
-    Op::read("history", "message"),
-    Op::write("read", "message"),
-    Op::write("message.post", "message"),
-    Op::write("message.amend", "message"),
-    Op::write("message.retract", "message"),
-    Op::write("message.relink", "message"),
+    Op::write("channel.open", "channel").takes::<shapes::OpenChannel>().records::<Nothing>(),
+    Op::write("channel.change", "channel").takes::<shapes::ChangeChannel>().records::<Nothing>(),
+    Op::write("channel.archive", "channel").takes::<shapes::ArchiveChannel>().records::<Nothing>(),
+    Op::read("channel.list", "channel").takes::<shapes::ListChannels>().answers::<shapes::ChannelList>(),
+    Op::read("history", "message").takes::<shapes::HistoryPage>().answers::<shapes::History>(),
+    Op::write("read", "message").takes::<shapes::ReadPosition>().answers::<shapes::ReadPosition>(),
+    Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
+    Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
+    Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
+    Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
+];
+
+const EVENTS: &[Event] = &[
+    Event::of::<model::Opened>(conversation::OPENED),
+    Event::of::<model::Changed>(conversation::CHANGED),
+    Event::of::<model::Archived>(conversation::ARCHIVED),
+    Event::of::<Posted>(posting::POSTED),
+    Event::of::<Amended>(posting::AMENDED),
+    Event::of::<Retracted>(posting::RETRACTED),
+    Event::of::<Relinked>(posting::RELINKED),
+    Event::personal::<shapes::ReadPosition>("read"),
+    Event::personal::<shapes::Mentioned>("mentioned"),
 ];
 
 impl Feature for Channels {
@@ -51,15 +65,7 @@ impl Feature for Channels {
         Face {
             name: "channels",
             ops: OPS,
-            events: &[
-                conversation::OPENED,
-                conversation::CHANGED,
-                conversation::ARCHIVED,
-                posting::POSTED,
-                posting::AMENDED,
-                posting::RETRACTED,
-                posting::RELINKED,
-            ],
+            events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
             clear: &[sql::CLEAR_VIEW],
         }
