@@ -33,6 +33,18 @@ macro_rules! sqlite_only {
     };
 }
 
+/// A test that says itself where the record lies.
+macro_rules! placed {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test]
+            async fn itself() {
+                crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
+            }
+        }
+    };
+}
+
 #[path = "../postgres/mod.rs"]
 mod postgres;
 

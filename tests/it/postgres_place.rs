@@ -15,7 +15,7 @@ async fn said(house: &House, arguments: &[&str]) -> (i32, String) {
     (done.code, format!("{}{}", done.stdout, done.stderr))
 }
 
-#[tokio::test]
+placed!(one_line_of_configuration_is_enough);
 async fn one_line_of_configuration_is_enough() {
     let url = Cluster::shared().database();
     let house = House::new(&with(&url)).await;
@@ -54,7 +54,7 @@ async fn one_line_of_configuration_is_enough() {
     assert_eq!(list(&again, "patients").len(), 1, "{again}");
 }
 
-#[tokio::test]
+placed!(a_database_is_taken_once);
 async fn a_database_is_taken_once() {
     let url = Cluster::shared().database();
     let first = House::new(&with(&url)).await;
@@ -87,7 +87,7 @@ async fn a_database_is_taken_once() {
     assert_eq!(listed, before);
 }
 
-#[tokio::test]
+placed!(an_init_that_fails_leaves_the_database_as_it_was);
 async fn an_init_that_fails_leaves_the_database_as_it_was() {
     let url = Cluster::shared().database();
     let house = House::new("").await;
@@ -100,7 +100,7 @@ async fn an_init_that_fails_leaves_the_database_as_it_was() {
     assert_eq!(made["data"], new);
 }
 
-#[tokio::test]
+placed!(one_server_at_a_time_has_a_database);
 async fn one_server_at_a_time_has_a_database() {
     let url = Cluster::shared().database();
     let server = House::new(&with(&url)).await.serve().await;
@@ -118,7 +118,7 @@ async fn one_server_at_a_time_has_a_database() {
     copy.serve().await;
 }
 
-#[tokio::test]
+placed!(keys_have_a_database_of_their_own_if_it_is_named);
 async fn keys_have_a_database_of_their_own_if_it_is_named() {
     let (url, keys) = (Cluster::shared().database(), Cluster::shared().database());
     let house = House::new(&format!("{}keys_url = \"{keys}\"\n", with(&url))).await;
@@ -135,7 +135,7 @@ async fn keys_have_a_database_of_their_own_if_it_is_named() {
     assert!(told.contains("holds the keys of a deployment already"), "{told}");
 }
 
-#[tokio::test]
+placed!(a_password_is_printed_nowhere);
 async fn a_password_is_printed_nowhere() {
     let house = House::new("").await;
     let url = "postgres://someone:hunter2@127.0.0.1:1/none";
