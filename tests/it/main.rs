@@ -48,7 +48,11 @@ macro_rules! placed {
 #[path = "../postgres/mod.rs"]
 mod postgres;
 
+#[path = "../postgres/own.rs"]
+mod own;
+
 mod chance;
+mod cut;
 mod database;
 mod http;
 mod raw;
@@ -75,5 +79,6 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod postgres_faults;
 mod postgres_place;
 mod serving;

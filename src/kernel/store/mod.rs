@@ -292,9 +292,8 @@ impl Db {
                 sqlx::query_scalar("SELECT 'SQLite ' || sqlite_version()").fetch_one(tx.connection()).await
             }
             Tx::Postgres(mut tx) => {
-                sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
-                    .fetch_one(tx.connection())
-                    .await
+                let sql = "SELECT 'PostgreSQL ' || current_setting('server_version')";
+                bounded(sqlx::query_scalar(sql).fetch_one(tx.connection())).await
             }
         }
     }
