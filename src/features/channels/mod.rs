@@ -1,8 +1,10 @@
-//! Conversations and their messages: opening, narrowing and archiving channels, posting and correcting messages, pages of the past,
-//! how far everyone has read. A patient's first conversation opens with the patient.
+//! Conversations and their messages: opening, narrowing and archiving channels, posting, correcting and answering messages, pages of
+//! the past, how far everyone has read. A patient's first conversation opens with the patient.
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
+mod answers;
+mod ask;
 mod chart;
 mod conversation;
 mod message;
@@ -17,6 +19,8 @@ mod words;
 
 use serde_json::Value;
 
+pub use answers::{CHECKED_BACK, answers};
+pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
@@ -46,6 +50,9 @@ const OPS: &[Op] = &[
     Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
     Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
     Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
+    Op::write("message.acknowledge", "message").takes::<shapes::AcknowledgeMessage>().records::<Nothing>(),
+    Op::write("message.check_back", "message").takes::<shapes::CheckBackMessage>().records::<Nothing>(),
+    Op::write("message.confirm", "message").takes::<shapes::ConfirmMessage>().records::<Nothing>(),
 ];
 
 const EVENTS: &[Event] = &[
@@ -56,6 +63,9 @@ const EVENTS: &[Event] = &[
     Event::of::<Amended>(posting::AMENDED),
     Event::of::<Retracted>(posting::RETRACTED),
     Event::of::<Relinked>(posting::RELINKED),
+    Event::of::<Acknowledged>(answers::ACKNOWLEDGED),
+    Event::of::<CheckedBack>(answers::CHECKED_BACK),
+    Event::of::<Confirmed>(answers::CONFIRMED),
     Event::personal::<shapes::ReadPosition>("read"),
     Event::personal::<shapes::Mentioned>("mentioned"),
 ];
@@ -67,7 +77,7 @@ impl Feature for Channels {
             ops: OPS,
             events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
-            clear: &[sql::CLEAR_VIEW],
+            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
         }
     }
 
@@ -78,6 +88,9 @@ impl Feature for Channels {
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
+                "message.acknowledge" => answers::acknowledge(cx, data).await,
+                "message.check_back" => answers::check_back(cx, data).await,
+                "message.confirm" => answers::confirm(cx, data).await,
                 "channel.open" => conversation::open(cx, data).await,
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
@@ -104,6 +117,9 @@ impl Feature for Channels {
                 posting::AMENDED => Ok(()),
                 posting::RETRACTED => posting::project_retracted(ledger, fact).await,
                 posting::RELINKED => posting::project_relinked(ledger, fact).await,
+                answers::ACKNOWLEDGED => answers::project_acknowledged(ledger, fact).await,
+                answers::CHECKED_BACK => answers::project_checked_back(ledger, fact).await,
+                answers::CONFIRMED => answers::project_confirmed(ledger, fact).await,
                 conversation::OPENED => conversation::project_opened(ledger, fact).await,
                 conversation::CHANGED => conversation::project_changed(ledger, fact).await,
                 conversation::ARCHIVED => conversation::project_archived(ledger, fact).await,

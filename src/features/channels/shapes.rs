@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::words::Words;
 use crate::kernel::base::limits::HISTORY_MAX;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
-use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Title};
+use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Text, Title};
 use crate::kernel::policy::Audience;
 
 /// Opens a conversation.
@@ -189,6 +189,32 @@ pub struct RelinkMessage {
     pub message: ThingId,
     /// The item from now on; a closed one will do.
     pub item: ItemId,
+}
+
+/// Says that you have seen a message that asked for it; once, by any reader but the author.
+#[derive(JsonSchema)]
+pub struct AcknowledgeMessage {
+    /// Which.
+    pub message: ThingId,
+}
+
+/// Says in your words what you understood of a message that asked for it.
+#[derive(JsonSchema)]
+pub struct CheckBackMessage {
+    /// Which.
+    pub message: ThingId,
+    /// What you understood.
+    #[schemars(with = "Text")]
+    pub text: String,
+}
+
+/// Confirms a check-back; by the author of the message.
+#[derive(JsonSchema)]
+pub struct ConfirmMessage {
+    /// Which.
+    pub message: ThingId,
+    /// Whose check-back, by its entry; may be left out.
+    pub check_back: Option<EntryId>,
 }
 
 /// You were mentioned.
