@@ -38,6 +38,7 @@ mod postgres;
 
 mod chance;
 mod database;
+mod document;
 mod http;
 mod raw;
 mod server;
@@ -50,6 +51,7 @@ mod chart;
 mod command_line;
 mod faults;
 mod foreign;
+mod golden;
 mod harness;
 mod import;
 mod law1;
