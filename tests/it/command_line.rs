@@ -27,7 +27,7 @@ fn members(object: &Value) -> Vec<&str> {
     names
 }
 
-#[tokio::test]
+both!(init_makes_a_folder_and_touches_none_that_is_there);
 async fn init_makes_a_folder_and_touches_none_that_is_there() {
     let house = House::new("").await;
     let mode = |name: &str| std::fs::metadata(house.data().join(name)).unwrap().permissions().mode() & 0o777;
@@ -46,7 +46,7 @@ async fn init_makes_a_folder_and_touches_none_that_is_there() {
     assert_eq!(text(&made, "certificate_sha256").len(), 64);
 }
 
-#[tokio::test]
+both!(accounts_and_tokens_answer_alike_alone_and_beside_a_server);
 async fn accounts_and_tokens_answer_alike_alone_and_beside_a_server() {
     let house = House::new("").await;
     everything(&house, "alone").await;
@@ -86,7 +86,7 @@ async fn everything(house: &House, handle: &str) {
     refused(&by, "by");
 }
 
-#[tokio::test]
+both!(wrong_usage_is_2_and_a_folder_that_is_none_is_1);
 async fn wrong_usage_is_2_and_a_folder_that_is_none_is_1() {
     let house = House::new("").await;
     for line in ["", "nothing", "user add", "user add --handle a", "export --patient p --format odd --out o", "verify"]
@@ -105,7 +105,7 @@ async fn wrong_usage_is_2_and_a_folder_that_is_none_is_1() {
     }
 }
 
-#[tokio::test]
+both!(a_record_is_taken_out_and_checked_and_a_changed_byte_is_named);
 async fn a_record_is_taken_out_and_checked_and_a_changed_byte_is_named() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -160,7 +160,7 @@ fn flip_a_body(proof: &std::path::Path) {
     std::fs::write(&path, format!("{}{sign}{}", &before[..at], &before[at + 1..])).unwrap();
 }
 
-#[tokio::test]
+both!(the_record_itself_is_walked);
 async fn the_record_itself_is_walked() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -174,7 +174,7 @@ async fn the_record_itself_is_walked() {
     assert_eq!(doctor["ok"], json!(true), "{doctor}");
 }
 
-#[tokio::test]
+both!(the_configuration_is_checked_and_shown);
 async fn the_configuration_is_checked_and_shown() {
     let mut house = House::new("[limits]\nidle_minutes = 7\n").await;
     assert_eq!(house.cli(&["config", "check"]).await.json()["ok"], json!(true));
@@ -192,7 +192,7 @@ fn refused_by_line(done: &Done) {
     assert!(done.stderr.contains("line 2, column 1"), "{}", done.stderr);
 }
 
-#[tokio::test]
+both!(files_of_other_systems_come_in_once);
 async fn files_of_other_systems_come_in_once() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -221,7 +221,7 @@ async fn files_of_other_systems_come_in_once() {
     assert_eq!(list(&server.run(&nurse, "patient.list", json!({})).await, "patients").len(), 1);
 }
 
-#[tokio::test]
+both!(the_demo_can_be_used_as_printed);
 async fn the_demo_can_be_used_as_printed() {
     let house = House::new("").await;
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_carethread"));

@@ -252,7 +252,7 @@ fn search(house: &House, canaries: &Canaries, findings: &mut Vec<String>) -> usi
     files.len()
 }
 
-#[tokio::test]
+both!(no_word_of_anybody_is_found_where_it_does_not_belong);
 async fn no_word_of_anybody_is_found_where_it_does_not_belong() {
     let mut house = House::new(ROOMY).await;
     for name in ["CARETHREAD_LOG", "RUST_LOG"] {
