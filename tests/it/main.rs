@@ -45,6 +45,7 @@ mod command_line;
 mod faults;
 mod foreign;
 mod harness;
+mod heads;
 mod import;
 mod law1;
 mod law2;

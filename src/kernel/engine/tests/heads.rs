@@ -170,7 +170,7 @@ async fn a_start_finds_what_was_done_to_the_end() {
         (
             "a body",
             &[
-                "UPDATE entry SET body = zeroblob(128) WHERE seq = 3 AND channel = (SELECT n FROM channel WHERE id = $1)",
+                "UPDATE entry SET body = zeroblob(128) WHERE seq = 5 AND channel = (SELECT n FROM channel WHERE id = $1)",
             ][..],
         ),
         ("an entry", &["DELETE FROM entry WHERE seq = 3 AND channel = (SELECT n FROM channel WHERE id = $1)"]),
@@ -179,8 +179,8 @@ async fn a_start_finds_what_was_done_to_the_end() {
         (
             "the newest rolled back",
             &[
-                "DELETE FROM entry WHERE seq = 4 AND channel = (SELECT n FROM channel WHERE id = $1)",
-                "UPDATE channel SET seq = 3, head = (SELECT entry.head FROM entry WHERE entry.channel = channel.n AND entry.seq = 3) WHERE id = $1",
+                "DELETE FROM entry WHERE seq = 5 AND channel = (SELECT n FROM channel WHERE id = $1)",
+                "UPDATE channel SET seq = 4, head = (SELECT entry.head FROM entry WHERE entry.channel = channel.n AND entry.seq = 4) WHERE id = $1",
             ],
         ),
         ("an audit row", &["UPDATE audit SET line = '{}' WHERE $1 IS NOT NULL AND n = (SELECT MAX(n) - 1 FROM audit)"]),
@@ -194,7 +194,7 @@ async fn a_start_finds_what_was_done_to_the_end() {
         ward.say(ward.talk).await;
         ward.round().await;
         attest::checkpoint(ward.house.engine.shared(), &mut None).await.unwrap();
-        assert_eq!(ward.say(ward.talk).await, 4);
+        assert_eq!(ward.say(ward.talk).await, 5);
         ward.check().await.unwrap_or_else(|fault| panic!("{name}, before: {fault}"));
         ward.attack(statements).await;
         assert!(matches!(ward.check().await, Err(Fault::Integrity(_))), "{name}");
@@ -209,8 +209,10 @@ async fn the_walk_holds_a_broken_channel_and_lets_go_of_one_put_right() {
     let found = patrol::once(&ward.house.engine).await.expect("walks");
     assert!(found.channels.is_empty() && found.others.is_empty() && found.entries > 4, "{found:?}");
     assert_eq!(ward.round().await.channels, 2, "what no head was signed over is signed");
-    ward.attack(&["UPDATE entry SET author = item WHERE seq = 2 AND channel = (SELECT n FROM channel WHERE id = $1)"])
-        .await;
+    ward.attack(&[
+        "UPDATE entry SET author = zeroblob(16) WHERE seq = 2 AND channel = (SELECT n FROM channel WHERE id = $1)",
+    ])
+    .await;
     let found = patrol::once(&ward.house.engine).await.expect("walks");
     assert_eq!(found.channels.iter().map(|flaw| (flaw.channel, flaw.seq)).collect::<Vec<_>>(), [(ward.talk, 2)]);
     let post = json!({"channel": ward.talk, "item": ward.whole, "text": "x"});
