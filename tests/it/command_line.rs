@@ -1,7 +1,9 @@
 //! The command line: what each command answers, with which exit code, alone and beside a running server.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -27,17 +29,28 @@ fn members(object: &Value) -> Vec<&str> {
     names
 }
 
+/// The files of a house at rest, with what is in them.
+fn whole(house: &House) -> BTreeMap<PathBuf, Vec<u8>> {
+    let names = ["kek", "tls/cert.pem", "tls/key.pem", "record.db", "keys.db"].map(PathBuf::from);
+    names.into_iter().filter_map(|name| Some((name.clone(), std::fs::read(house.data().join(name)).ok()?))).collect()
+}
+
 both!(init_makes_a_folder_and_touches_none_that_is_there);
 async fn init_makes_a_folder_and_touches_none_that_is_there() {
     let house = House::new("").await;
     let mode = |name: &str| std::fs::metadata(house.data().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("."), mode("kek"), mode("tls/key.pem")), (0o700, 0o400, 0o600));
-    for name in ["record.db", "keys.db", "files", "tls/cert.pem"] {
+    for name in ["files", "tls/cert.pem"] {
         assert!(house.data().join(name).exists(), "{name}");
     }
-    let before = std::fs::read(house.data().join("record.db")).unwrap();
+    for name in ["record.db", "keys.db"] {
+        assert_eq!(house.data().join(name).exists(), house.base().is_none(), "{name}");
+    }
+    let users = house.cli(&["user", "list"]).await.stdout;
+    let before = whole(&house);
     refused(&house.cli(&["init"]).await, "nothing was changed");
-    assert_eq!(std::fs::read(house.data().join("record.db")).unwrap(), before);
+    assert!(whole(&house) == before, "a second init changed a file");
+    assert_eq!(house.cli(&["user", "list"]).await.stdout, users);
     let mut other = tokio::process::Command::new(env!("CARGO_BIN_EXE_carethread"));
     other.args(["init", "--json", "--organization", "Riverside Clinic", "--data"]).arg(house.path("other"));
     let made = other.output().await.unwrap();

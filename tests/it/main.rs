@@ -11,6 +11,11 @@ macro_rules! both {
             async fn sqlite() {
                 crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
             }
+
+            #[tokio::test]
+            async fn postgres() {
+                crate::database::on(crate::database::Database::Postgres, super::$name()).await;
+            }
         }
     };
 }
@@ -39,6 +44,7 @@ mod server;
 mod socket;
 mod ward;
 
+mod asks;
 mod bad_input;
 mod chart;
 mod command_line;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::outlet::{News, Outlet, Passing};
 use super::{Engine, Shared};
@@ -46,6 +47,17 @@ pub struct Signed {
     pub channels: usize,
     /// Heads of audit streams.
     pub streams: usize,
+}
+
+/// Where a channel stands, signed. Whoever keeps it can hold any later copy of the record against it.
+#[derive(Serialize, JsonSchema)]
+pub struct HeadTold {
+    /// How many entries the channel has.
+    size: u64,
+    /// Its chain after the last of them, base64.
+    head: String,
+    /// The signed note: text, empty line, signature lines.
+    note: String,
 }
 
 impl Outlet for Attest {
@@ -164,7 +176,7 @@ impl Attest {
     fn tell(&self, leaves: &[(Note, String)]) {
         let passing = leaves.iter().filter_map(|(note, text)| {
             let Note::Channel(head) = note else { return None };
-            let body = json!({"size": head.size, "head": base64(&head.head), "note": text});
+            let body = HeadTold { size: head.size, head: base64(&head.head), note: text.clone() };
             let body = serde_json::value::to_raw_value(&body).ok()?;
             let frame = wire::event_bytes("head", Some(&head.channel.to_string()), None, head.at, None, &body);
             Some(Passing { channel: head.channel, frame })
