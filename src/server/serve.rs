@@ -26,6 +26,7 @@ use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
+use crate::kernel::engine::{attest, patrol};
 use crate::kernel::live::Hub;
 
 /// How often the recorder of metrics tidies its histograms.
@@ -103,6 +104,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let _ = serving.await;
     drop(jobs);
     if let Some(node) = node {
+        attest::finish(&node.engine).await;
         node.close().await;
     }
     info!("Stopped");
@@ -144,6 +146,8 @@ async fn jobs(node: &Node) -> anyhow::Result<JoinSet<()>> {
     let mut jobs = JoinSet::new();
     jobs.spawn(identity::keep(node.engine.clone()));
     jobs.spawn(patients::keep(node.engine.clone(), operator));
+    jobs.spawn(attest::keep(node.engine.clone()));
+    jobs.spawn(patrol::keep(node.engine.clone()));
     Ok(jobs)
 }
 

@@ -53,6 +53,7 @@ mod faults;
 mod foreign;
 mod golden;
 mod harness;
+mod heads;
 mod import;
 mod law1;
 mod law2;

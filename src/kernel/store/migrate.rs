@@ -62,6 +62,7 @@ const RECORD: &[Migration] = migrations! {
     7 "0007_channels" Both;
     9 "0009_chart" Both;
     11 "0011_answers" Both;
+    13 "0013_growth" Both;
 };
 
 /// The keys' migrations.
