@@ -1,14 +1,16 @@
 //! Conversations and their messages: opening, narrowing and archiving channels, posting and correcting messages, pages of the past,
-//! how far everyone has read. A patient's first conversation opens with the patient.
+//! how far everyone has read and what reached them, whom a message alerts. A patient's first conversation opens with the patient.
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
+pub mod attention;
 mod chart;
 mod conversation;
 mod message;
 mod model;
 mod pages;
 mod posting;
+pub mod receipts;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -16,9 +18,11 @@ mod words;
 
 use serde_json::Value;
 
+pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
+pub use receipts::{Receipt, keep, of_entry, settle};
 pub use words::{Class, Form, Sbar, Words};
 
 #[cfg(test)]
@@ -40,6 +44,11 @@ const OPS: &[Op] = &[
     Op::read("channel.list", "channel"),
     Op::read("history", "message"),
     Op::write("read", "message"),
+    Op::read("receipts", "message").polled(),
+    Op::write(receipts::KEEP, "message").internal(),
+    Op::write("channel.mute", "channel"),
+    Op::read("presence", "channel").polled(),
+    Op::write("presence.set", "identity"),
     Op::write("message.post", "message"),
     Op::write("message.amend", "message"),
     Op::write("message.retract", "message"),
@@ -76,6 +85,9 @@ impl Feature for Channels {
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
                 "read" => conversation::read(cx, data).await,
+                "channel.mute" => attention::mute(cx, data).await,
+                "presence.set" => attention::set(cx, data).await,
+                receipts::KEEP => receipts::write(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })
@@ -86,6 +98,8 @@ impl Feature for Channels {
             match op {
                 "history" => pages::history(cx, data).await,
                 "channel.list" => pages::answer_list(cx, data).await,
+                "receipts" => receipts::receipts(cx, data).await,
+                "presence" => attention::presence(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })

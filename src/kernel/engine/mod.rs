@@ -11,6 +11,7 @@ mod link;
 mod outlet;
 mod read;
 mod rebuild;
+pub mod roll;
 pub mod sql;
 mod standing;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use link::{Link, subject_sees_item};
 pub use outlet::{News, Outlet, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
+pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
 pub use write::{Reply, Write};
 
 use super::base::config::Config;
@@ -69,25 +71,34 @@ pub struct Op {
     pub public: bool,
     /// Category of its audit rows.
     pub category: &'static str,
+    /// A person does it: it keeps a session from idling out. Clients ask the others by themselves.
+    pub activity: bool,
 }
 
 impl Op {
     /// A public write.
     #[must_use]
     pub const fn write(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Write, public: true, category }
+        Self { name, effect: Effect::Write, public: true, category, activity: true }
     }
 
     /// A public read.
     #[must_use]
     pub const fn read(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Read, public: true, category }
+        Self { name, effect: Effect::Read, public: true, category, activity: true }
     }
 
     /// The same op, for the program itself only.
     #[must_use]
     pub const fn internal(mut self) -> Self {
         self.public = false;
+        self
+    }
+
+    /// The same op, asked by clients on their own: no activity of a person.
+    #[must_use]
+    pub const fn polled(mut self) -> Self {
+        self.activity = false;
         self
     }
 }
@@ -204,6 +215,8 @@ pub struct Shared {
     pub world: World,
     /// Settings.
     pub config: Config,
+    /// Who is connected, and what reached them.
+    pub roll: Roll,
 }
 
 /// A command on its way to the committer.

@@ -1,6 +1,7 @@
 //! One reading command: a snapshot, decisions at the time of use, and an audit row committed before the first byte leaves.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -159,6 +160,32 @@ impl Read {
                 policy::decide(&self.subject, Right::Read, Object::Channel(Some((access, *id))), self.now).is_ok()
             })
             .collect()
+    }
+
+    /// The people who may read a channel now, as policy decides for each of them. For a caller who may read it too.
+    #[must_use]
+    pub fn readers(&self, access: &Access, channel: ChannelId) -> Vec<Subject> {
+        let Some(held) = access.channels.get(&channel) else { return Vec::new() };
+        let mut readers: Vec<Subject> = held
+            .readers
+            .keys()
+            .filter_map(|user| {
+                let person = self.shared.book.person(*user)?;
+                Some(Subject {
+                    user: *user,
+                    kind: person.kind,
+                    roles: person.roles,
+                    session: None,
+                    address: None,
+                    epoch: person.epoch.load(Ordering::Acquire),
+                    stepped_up_until: 0,
+                    command_line: false,
+                })
+            })
+            .filter(|one| policy::decide(one, Right::Read, Object::Channel(Some((access, channel))), self.now).is_ok())
+            .collect();
+        readers.sort_unstable_by_key(|one| one.user);
+        readers
     }
 
     /// Where a channel stands.
