@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::Ask;
 use super::words::{Class, Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
@@ -54,6 +55,8 @@ pub struct Post {
     pub priority: Option<Priority>,
     /// Who is to look, each once.
     pub mentions: Vec<UserId>,
+    /// What is asked of every reader.
+    pub ask: Option<Ask>,
     /// Record class.
     pub class: Option<Class>,
 }
@@ -77,6 +80,9 @@ pub struct Posted {
     /// Who is to look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
+    /// What is asked of every reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
@@ -117,7 +123,7 @@ pub struct Relinked {
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 5] = ["task", "ask", "hold", "files", "enc"];
+const RESERVED: [&str; 4] = ["task", "hold", "files", "enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -137,6 +143,7 @@ impl Post {
             reply_to: fields.id("reply_to")?,
             priority: Priority::parse(fields)?,
             mentions: mentions.into_iter().collect(),
+            ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
         })
     }
@@ -146,11 +153,11 @@ impl Post {
     /// # Errors
     /// `invalid`, field `mentions`, the same for people who do not read the channel and for ids of nobody.
     pub fn decide(self, id: ThingId, item: ItemId, reads: impl Fn(UserId) -> bool) -> Result<Posted, Refusal> {
-        let Self { words, reply_to, priority, mentions, class, .. } = self;
+        let Self { words, reply_to, priority, mentions, ask, class, .. } = self;
         if !mentions.iter().all(|user| reads(*user)) {
             return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, class })
+        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class })
     }
 }
 
@@ -165,10 +172,16 @@ pub struct Standing {
     pub retracted: bool,
     /// The item it is linked to now.
     pub item: ItemId,
+    /// What it asks of its readers.
+    pub ask: Option<Ask>,
 }
 
 impl Standing {
-    fn stands(self) -> Result<(), Refusal> {
+    /// Whether anything may still be done to it.
+    ///
+    /// # Errors
+    /// `conflict` if retracted.
+    pub fn stands(self) -> Result<(), Refusal> {
         if self.retracted { Err(Refusal::conflict("This message is retracted.")) } else { Ok(()) }
     }
 
@@ -239,6 +252,7 @@ mod tests {
     #[test]
     fn words_out_of_the_list_are_refused() {
         assert_eq!(post(json!({"priority": "asap"})).err().unwrap().field, Some("priority"));
+        assert_eq!(post(json!({"ask": "confirm"})).err().unwrap().field, Some("ask"));
         assert_eq!(post(json!({"class": "gossip"})).err().unwrap().field, Some("class"));
         assert_eq!(post(json!({"mentions": ["x"]})).err().unwrap().field, Some("mentions"));
         assert_eq!(post(json!({"reply_to": 3})).err().unwrap().field, Some("reply_to"));
@@ -246,9 +260,11 @@ mod tests {
 
     #[test]
     fn the_body_holds_what_was_accepted_and_nothing_else() {
-        let posted = post(json!({"priority": "stat", "class": "coordination", "mentions": [id(5), id(5)]}));
+        let posted =
+            post(json!({"priority": "stat", "class": "coordination", "mentions": [id(5), id(5)], "ask": "check_back"}));
         let body = posted.unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| true).unwrap();
-        let expected = json!({"id": id(9), "item": id(2), "text": "a", "priority": "stat", "class": "coordination", "mentions": [id(5)]});
+        let expected = json!({"id": id(9), "item": id(2), "text": "a", "priority": "stat", "class": "coordination", "mentions": [id(5)],
+                              "ask": "check_back"});
         assert_eq!(serde_json::to_value(&body).unwrap(), expected);
         let plain = post(json!({})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| false).unwrap();
         assert_eq!(serde_json::to_value(&plain).unwrap(), json!({"id": id(9), "item": id(2), "text": "a"}));
@@ -285,7 +301,7 @@ mod tests {
         #[test]
         fn a_retracted_message_stays_as_it_is(steps in prop::collection::vec(steps(), 0..12), sbar in any::<bool>()) {
             let form = if sbar { Form::Sbar } else { Form::Text };
-            let mut standing = Standing { message: ThingId(id(1)), form, retracted: false, item: ItemId(id(0)) };
+            let mut standing = Standing { message: ThingId(id(1)), form, retracted: false, item: ItemId(id(0)), ask: None };
             for step in steps {
                 let was = standing;
                 let refused = match step {

@@ -1,8 +1,10 @@
-//! Conversations and their messages: opening, narrowing and archiving channels, posting and correcting messages, pages of the past,
-//! how far everyone has read and what reached them, whom a message alerts. A patient's first conversation opens with the patient.
+//! Conversations and their messages: opening, narrowing and archiving channels, posting, correcting and answering messages, pages of
+//! the past, how far everyone has read, what reached them and whom it alerts. A patient's first conversation opens with the patient.
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
+mod answers;
+mod ask;
 pub mod attention;
 mod chart;
 mod conversation;
@@ -18,6 +20,8 @@ mod words;
 
 use serde_json::Value;
 
+pub use answers::{CHECKED_BACK, answers};
+pub use ask::{Answer, Ask, Step};
 pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
@@ -53,6 +57,9 @@ const OPS: &[Op] = &[
     Op::write("message.amend", "message"),
     Op::write("message.retract", "message"),
     Op::write("message.relink", "message"),
+    Op::write("message.acknowledge", "message"),
+    Op::write("message.check_back", "message"),
+    Op::write("message.confirm", "message"),
 ];
 
 impl Feature for Channels {
@@ -68,9 +75,12 @@ impl Feature for Channels {
                 posting::AMENDED,
                 posting::RETRACTED,
                 posting::RELINKED,
+                answers::ACKNOWLEDGED,
+                answers::CHECKED_BACK,
+                answers::CONFIRMED,
             ],
             reacts_to: &[conversation::REGISTERED],
-            clear: &[sql::CLEAR_VIEW],
+            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
         }
     }
 
@@ -81,6 +91,9 @@ impl Feature for Channels {
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
+                "message.acknowledge" => answers::acknowledge(cx, data).await,
+                "message.check_back" => answers::check_back(cx, data).await,
+                "message.confirm" => answers::confirm(cx, data).await,
                 "channel.open" => conversation::open(cx, data).await,
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
@@ -112,6 +125,9 @@ impl Feature for Channels {
                 posting::AMENDED => Ok(()),
                 posting::RETRACTED => posting::project_retracted(ledger, fact).await,
                 posting::RELINKED => posting::project_relinked(ledger, fact).await,
+                answers::ACKNOWLEDGED => answers::project_acknowledged(ledger, fact).await,
+                answers::CHECKED_BACK => answers::project_checked_back(ledger, fact).await,
+                answers::CONFIRMED => answers::project_confirmed(ledger, fact).await,
                 conversation::OPENED => conversation::project_opened(ledger, fact).await,
                 conversation::CHANGED => conversation::project_changed(ledger, fact).await,
                 conversation::ARCHIVED => conversation::project_archived(ledger, fact).await,

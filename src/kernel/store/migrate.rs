@@ -62,6 +62,7 @@ const RECORD: &[Migration] = migrations! {
     7 "0007_channels" Both;
     9 "0009_chart" Both;
     10 "0010_receipts" Both;
+    11 "0011_answers" Both;
 };
 
 /// The keys' migrations.

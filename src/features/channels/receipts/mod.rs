@@ -1,4 +1,4 @@
-//! Receipts: who was sent an entry, who read it, and for whom it rang.
+//! Receipts: who was sent an entry, who read it, who answered it, and for whom it rang.
 //! Does not know: sockets. Delivered means that the frame was written out to one of the person's sockets; the roll says so.
 //! Invariant: a receipt never says more than happened. After a crash the last moments of delivery may be missing.
 
@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 pub use keep::{KEEP, keep, settle, write};
 
+use super::answers::answers;
+use super::ask::Step;
 use super::attention::{self, rings};
 use super::message::Priority;
 use super::pages::in_view;
@@ -122,6 +124,7 @@ async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<Value>
     let rows = policy::sql::member_rows(cx.tx(), access.patient).await?;
     let priority = priority(fact)?;
     let hearing = attention::hearing(cx.tx(), channel, &users, fact.at).await?;
+    let answered = answers(cx.tx(), ThingId(fact.id.0)).await?;
     let mut shown = Vec::with_capacity(users.len());
     for user in users {
         let receipt = held.get(&user).copied().unwrap_or_default();
@@ -136,6 +139,15 @@ async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<Value>
         });
         if let (true, Some(priority), Some(hearing)) = (there && user != fact.by, priority, hearing.get(&user)) {
             one["alert"] = if rings(*hearing, priority) { "rang" } else { "quiet" }.into();
+        }
+        // An answer is an entry of its own, which the caller may not be allowed to read.
+        let answer = answered.iter().find(|answer| answer.user == user);
+        if let Some(answer) = answer.filter(|answer| in_view(access, cx.subject(), channel, answer.seq, now)) {
+            let step = if answer.step == Step::Acknowledged { "acknowledged_at" } else { "checked_back_at" };
+            one[step] = rfc3339(answer.at).into();
+            if let Some(at) = answer.confirmed_at {
+                one["confirmed_at"] = rfc3339(at).into();
+            }
         }
         shown.push(one);
     }
