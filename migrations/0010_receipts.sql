@@ -11,12 +11,12 @@ CREATE TABLE read_step (
 );
 CREATE INDEX read_position_channel ON read_position (channel);
 
--- Which of 256 entries were written out to somebody, and when: a few bytes an entry (features/channels/receipts/spans.rs).
+-- Which of 256 entries were written out to somebody, and when: a few bytes an entry, as base64 (features/channels/receipts/spans.rs).
 CREATE TABLE delivered (
   channel UUID NOT NULL,
   page BIGINT NOT NULL,
   person UUID NOT NULL,
-  spans blob NOT NULL,
+  spans TEXT NOT NULL,
   PRIMARY KEY (channel, page, person)
 );
 

@@ -66,9 +66,14 @@ async fn who_comes_and_goes_is_told_where_they_may_read() {
     lead.events_so_far().await;
     assert_eq!(lead.presences.len(), before, "{:?}", lead.presences);
     drop(again);
-    assert_eq!(shown(&server, &ward.lead, ward.id("staff"), &nurse).await["state"], "online", "a moment of grace");
+    let state = |answer: &Value| {
+        let found = answer["members"].as_array().unwrap().iter().find(|one| one["user"] == nurse.id.as_str());
+        found.unwrap()["state"].clone()
+    };
+    let asked = json!({"channel": ward.id("staff")});
+    assert_eq!(state(&lead.run("presence", asked.clone()).await), "online", "a moment of grace");
     told(&mut lead, &nurse, ward.id("staff"), "offline").await;
-    assert_eq!(shown(&server, &ward.lead, ward.id("staff"), &nurse).await["state"], "offline");
+    assert_eq!(state(&lead.run("presence", asked).await), "offline");
 }
 
 both!(nobody_learns_of_somebody_they_share_no_channel_with);

@@ -374,17 +374,7 @@ impl Engine {
     /// The subject of a person as policy sees it now; none if the account is unknown or suspended.
     #[must_use]
     pub fn subject(&self, user: crate::kernel::base::UserId) -> Option<Subject> {
-        let person = self.shared.book.person(user).filter(|person| person.active)?;
-        Some(Subject {
-            user,
-            kind: person.kind,
-            roles: person.roles,
-            session: None,
-            address: None,
-            epoch: person.epoch.load(std::sync::atomic::Ordering::Acquire),
-            stepped_up_until: 0,
-            command_line: false,
-        })
+        Some(self.shared.book.person(user).filter(|person| person.active)?.subject(user))
     }
 
     /// Stops: finishes what is queued, then closes the database. What other clones send afterwards is refused as `busy`.

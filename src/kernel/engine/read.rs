@@ -1,7 +1,6 @@
 //! One reading command: a snapshot, decisions at the time of use, and an audit row committed before the first byte leaves.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -169,19 +168,7 @@ impl Read {
         let mut readers: Vec<Subject> = held
             .readers
             .keys()
-            .filter_map(|user| {
-                let person = self.shared.book.person(*user)?;
-                Some(Subject {
-                    user: *user,
-                    kind: person.kind,
-                    roles: person.roles,
-                    session: None,
-                    address: None,
-                    epoch: person.epoch.load(Ordering::Acquire),
-                    stepped_up_until: 0,
-                    command_line: false,
-                })
-            })
+            .filter_map(|user| Some(self.shared.book.person(*user)?.subject(*user)))
             .filter(|one| policy::decide(one, Right::Read, Object::Channel(Some((access, channel))), self.now).is_ok())
             .collect();
         readers.sort_unstable_by_key(|one| one.user);

@@ -58,9 +58,9 @@ fn body(shown: Shown) -> Map<String, Value> {
 }
 
 async fn channels_of(engine: &Engine, hub: &Hub, user: UserId) -> Result<Vec<ChannelId>, Fault> {
-    // An account that may not be used is shown nowhere; its connections are being ended.
-    let Some(subject) = engine.subject(user) else { return Ok(Vec::new()) };
-    let mut read = engine.reader(subject).await?;
+    // Suspended or not: of somebody whose connections were ended the others learn that they are gone.
+    let Some(person) = engine.book().person(user) else { return Ok(Vec::new()) };
+    let mut read = engine.reader(person.subject(user)).await?;
     let mut channels = Vec::new();
     for (_, access) in read.patients().await? {
         channels.extend(read.readable(&access).into_iter().filter(|channel| hub.is_heard(*channel, user)));

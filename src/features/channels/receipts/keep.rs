@@ -1,12 +1,13 @@
 //! The job that writes down what was delivered: in groups, every few seconds, so that a commit is held up by little and a frame by
 //! nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::spans::{Page, pages};
-use super::sql;
+use super::sql::{self, PageKey};
 use crate::kernel::base::{ChannelId, Micros, Refusal, Stop, UserId};
 use crate::kernel::engine::roll::delivered::Span;
 use crate::kernel::engine::{Data, Engine, Reply, Write};
@@ -14,7 +15,7 @@ use crate::kernel::policy::{Right, Subject};
 
 /// How often, twice: what a crash may take from receipts.
 const EVERY: Duration = Duration::from_secs(1);
-/// Spans of one write: some milliseconds of the committer.
+/// Spans of one write, in two statements: less than a commit takes.
 const SPANS_MAX: usize = 128;
 
 /// The internal op.
@@ -64,17 +65,25 @@ pub async fn write(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     for span in data.get("delivered").and_then(Value::as_array).ok_or_else(wrong)? {
         spans.push(serde_json::from_value(span.clone()).map_err(|_| wrong())?);
     }
+    let mut held: BTreeMap<PageKey, Page> = BTreeMap::new();
+    for (user, channel, first, last, _) in &spans {
+        held.extend(pages(*first, *last).map(|(page, _, _)| ((*channel, page, *user), Page::default())));
+    }
+    for (channel, page, user, text) in sql::pages_of(cx.ledger().tx(), held.keys().copied()).await? {
+        held.insert((channel, page, user), Page::read(&text)?);
+    }
+    let mut fresh: BTreeSet<PageKey> = BTreeSet::new();
     for (user, channel, first, last, at) in spans {
         for (page, start, end) in pages(first, last) {
-            let tx = cx.ledger().change();
-            let mut held = match sql::page(tx, channel, page, user).await? {
-                Some(bytes) => Page::read(&bytes)?,
-                None => Page::default(),
-            };
-            if held.add(start, end, at) {
-                sql::set_page(tx, channel, page, user, &held.bytes()).await?;
+            let key = (channel, page, user);
+            if held.entry(key).or_default().add(start, end, at) {
+                fresh.insert(key);
             }
         }
+    }
+    if !fresh.is_empty() {
+        held.retain(|key, _| fresh.contains(key));
+        sql::set_pages(cx.ledger().change(), held.iter().map(|(key, page)| (*key, page.text()))).await?;
     }
     Ok(Reply::Plain(Data::new()))
 }

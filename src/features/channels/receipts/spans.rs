@@ -1,9 +1,10 @@
 //! What was delivered of 256 entries to one person, in a few bytes: `(gap, length - 1, steps of a millisecond)` for each span, as
-//! little-endian base-128 numbers (LEB128, as in DWARF 5 section 7.6). The gap is counted from the end of the span before, the time
+//! little-endian base-128 numbers (LEB128, as in DWARF 5 section 7.6), in base64. The gap is counted from the end of the span before, the time
 //! from its time, in zigzag.
 //! Pure. Invariant: an entry keeps the first time it was delivered at.
 
 use crate::kernel::base::{Fault, Micros};
+use crate::kernel::crypto::{base64, from_base64};
 
 /// Entries of one page.
 pub const PAGE_ENTRIES: i64 = 256;
@@ -27,11 +28,21 @@ impl Default for Page {
 }
 
 impl Page {
-    /// Reads what [`Page::bytes`] wrote.
+    /// Reads what [`Page::text`] wrote.
     ///
     /// # Errors
     /// It is something else: an integrity fault.
-    pub fn read(bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn read(text: &str) -> Result<Self, Fault> {
+        Self::of_bytes(&from_base64(text).ok_or(BROKEN)?)
+    }
+
+    /// As it is kept.
+    #[must_use]
+    pub fn text(&self) -> String {
+        base64(&self.bytes())
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Result<Self, Fault> {
         let (mut page, mut at, mut millis, mut rest) = (Self::default(), 0_usize, 0_i64, bytes);
         while !rest.is_empty() {
             let gap = take(&mut rest)?;
@@ -46,9 +57,7 @@ impl Page {
         Ok(page)
     }
 
-    /// As it is kept.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
+    fn bytes(&self) -> Vec<u8> {
         let (mut bytes, mut behind, mut before, mut at) = (Vec::new(), 0, 0, 0);
         while at < self.0.len() {
             let Some(millis) = self.0[at] else {
@@ -136,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_no_page_is_refused() {
         for bytes in [&[0x80][..], &[1], &[1, 1], &[0, 255, 2, 0], &[255, 2, 0, 0], &[0xff; 30]] {
-            assert!(Page::read(bytes).is_err(), "{bytes:?}");
+            assert!(Page::of_bytes(bytes).is_err(), "{bytes:?}");
         }
     }
 
@@ -160,7 +169,7 @@ mod tests {
                 }
                 prop_assert_eq!(page.add(first, last, at), plain != before);
             }
-            let read = Page::read(&page.bytes()).unwrap();
+            let read = Page::read(&page.text()).unwrap();
             prop_assert_eq!(&read, &page);
             for place in 0..256 {
                 prop_assert_eq!(read.at(place), plain.get(&place).map(|millis| millis * 1000));
@@ -169,7 +178,7 @@ mod tests {
 
         #[test]
         fn noise_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Page::read(&bytes);
+            let _ = Page::of_bytes(&bytes);
         }
     }
 }

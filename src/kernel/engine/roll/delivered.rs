@@ -9,7 +9,11 @@ use crate::kernel::base::{ChannelId, Micros, UserId};
 
 /// Locks that people are spread over.
 const SHARDS: usize = 64;
-/// Entries that follow one another within one of these are one span, under the latest time in it.
+/// Times are told in milliseconds, rounded up: nothing is delivered before it is there.
+const TICK: Micros = 1_000;
+/// Spans of one person and channel that each keep a time of their own. Beyond that ...
+const SPANS_EXACT: usize = 4;
+/// ... entries that follow one another within one of these are one span, under the latest time in it.
 const SPAN_LENGTH: Micros = 1_000_000;
 /// Spans of a shard that wait to be written down: some 16 MiB over all shards.
 const SPANS_MAX: usize = 4096;
@@ -71,6 +75,7 @@ impl Delivered {
         if unflushed.0.is_empty() {
             return;
         }
+        let at = at.div_euclid(TICK) * TICK + if at.rem_euclid(TICK) > 0 { TICK } else { 0 };
         let mut shard = self.shard(user);
         for (channel, first, last) in unflushed.0.drain(..) {
             shard.add(user, channel, Span { first, last, at });
@@ -109,6 +114,7 @@ impl Delivered {
 impl Shard {
     fn add(&mut self, user: UserId, channel: ChannelId, mut span: Span) {
         let spans = self.spans.entry((user, channel)).or_default();
+        let crowded = spans.len() >= SPANS_EXACT;
         if let Some(last) = spans.last_mut() {
             // The same entries by another connection: the first one counts.
             if (last.first..=last.last).contains(&span.first) {
@@ -117,7 +123,8 @@ impl Shard {
             if span.first > span.last {
                 return;
             }
-            let together = span.at.div_euclid(SPAN_LENGTH) == last.at.div_euclid(SPAN_LENGTH);
+            let length = if crowded { SPAN_LENGTH } else { TICK };
+            let together = span.at.div_euclid(length) == last.at.div_euclid(length);
             if together && last.last + 1 == span.first {
                 (last.last, last.at) = (span.last, span.at.max(last.at));
                 return;
@@ -182,7 +189,7 @@ mod tests {
         unflushed.note(channel(1), 1);
         assert_eq!(delivered.at(user(1), channel(1), 1), None);
         delivered.flushed(user(1), &mut unflushed, 5);
-        assert_eq!(delivered.at(user(1), channel(1), 1), Some(5));
+        assert_eq!(delivered.at(user(1), channel(1), 1), Some(TICK), "rounded up");
         assert_eq!(delivered.at(user(2), channel(1), 1), None);
         assert_eq!(delivered.at(user(1), channel(2), 1), None);
     }
@@ -193,11 +200,11 @@ mod tests {
         flush(&delivered, 1..=3, 0);
         let waiting = delivered.waiting();
         assert_eq!(waiting, [(user(1), channel(1), Span { first: 1, last: 3, at: 0 })]);
-        flush(&delivered, 4..=5, 10);
+        flush(&delivered, 4..=5, 0);
         flush(&delivered, [9], 2 * SECOND);
         delivered.settle(&waiting);
         assert_eq!(delivered.at(user(1), channel(1), 3), None);
-        assert_eq!(delivered.at(user(1), channel(1), 4), Some(10));
+        assert_eq!(delivered.at(user(1), channel(1), 4), Some(0));
         delivered.settle(&delivered.waiting());
         assert!(delivered.waiting().is_empty());
         assert_eq!(delivered.shard(user(1)).count, 0);
@@ -250,7 +257,7 @@ mod tests {
                     Some(at) => {
                         let found = found.unwrap();
                         prop_assert!(found >= *at, "seq {}: {} before {}", seq, found, at);
-                        prop_assert!(found < at + SPAN_LENGTH, "seq {}: {} long after {}", seq, found, at);
+                        prop_assert!(found < at + SPAN_LENGTH + TICK, "seq {}: {} long after {}", seq, found, at);
                     }
                 }
             }
