@@ -12,6 +12,7 @@ mod outlet;
 mod read;
 mod rebuild;
 pub mod roll;
+pub mod shape;
 pub mod sql;
 mod standing;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +37,10 @@ pub use outlet::{News, Outlet, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
+pub use shape::Event;
 pub use write::{Reply, Write};
+
+use shape::Shape;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
@@ -73,19 +78,21 @@ pub struct Op {
     pub category: &'static str,
     /// A person does it: it keeps a session from idling out. Clients ask the others by themselves.
     pub activity: bool,
+    /// What it takes and answers. Every public op says so.
+    pub shape: Shape,
 }
 
 impl Op {
     /// A public write.
     #[must_use]
     pub const fn write(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Write, public: true, category, activity: true }
+        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// A public read.
     #[must_use]
     pub const fn read(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Read, public: true, category, activity: true }
+        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// The same op, for the program itself only.
@@ -101,6 +108,27 @@ impl Op {
         self.activity = false;
         self
     }
+
+    /// The same op, whose `data` is a `T`; every write takes `key` besides.
+    #[must_use]
+    pub const fn takes<T: JsonSchema>(mut self) -> Self {
+        self.shape.data = Some(T::json_schema);
+        self
+    }
+
+    /// The same op, answered with a `T` and nothing else.
+    #[must_use]
+    pub const fn answers<T: JsonSchema>(mut self) -> Self {
+        self.shape.reply = Some(T::json_schema);
+        self
+    }
+
+    /// The same op, answered from the first entry it records, with the members of `T` besides ([`shape::Nothing`] if none).
+    #[must_use]
+    pub const fn records<T: JsonSchema>(mut self) -> Self {
+        self.shape.records = true;
+        self.answers::<T>()
+    }
 }
 
 /// What a feature says of itself.
@@ -110,8 +138,8 @@ pub struct Face {
     pub name: &'static str,
     /// Its ops.
     pub ops: &'static [Op],
-    /// The events it records and projects.
-    pub events: &'static [&'static str],
+    /// The events it records and projects, and those it tells one person.
+    pub events: &'static [Event],
     /// Events of others it reacts to, in the same transaction.
     pub reacts_to: &'static [&'static str],
     /// Statements that empty its projections, for a rebuild from the log.
@@ -166,8 +194,8 @@ impl Registry {
             for op in face.ops {
                 registry.ops.insert(op.name, (at, *op));
             }
-            for event in face.events {
-                registry.events.insert(event, at);
+            for event in face.events.iter().filter(|event| !event.personal) {
+                registry.events.insert(event.name, at);
             }
             for event in face.reacts_to {
                 registry.reactions.entry(event).or_default().push(at);

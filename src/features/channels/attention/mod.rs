@@ -2,19 +2,21 @@
 //! Does not know: sockets, how a device rings. Muting hides nothing and holds nothing back: it says how loud something arrives.
 //! Invariant: what rings is decided by [`rings`] alone, for facts on `me` as for receipts.
 
+pub mod shapes;
 pub mod sql;
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::message::Priority;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, Micros, Refusal, Stop, UserId};
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Attention, Data, Engine, Read, Reply, Said, Write};
+use crate::kernel::engine::{Attention, Data, Engine, Presence, Read, Reply, Said, Shown, Write};
 use crate::kernel::policy::Right;
 use crate::kernel::store::Tx;
+use shapes::{ChannelPresence, Here, MemberPresence, PresenceChanged};
 
 /// How somebody hears of a channel at some moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -146,22 +148,25 @@ pub async fn presence(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         .collect();
     let mut members = Vec::new();
     for reader in cx.readers(&access, channel) {
-        let shown = cx.shared().roll.shown(reader.user, now);
-        let mut member = Data::new();
-        member.insert("user".into(), reader.user.to_string().into());
-        member.insert("state".into(), shown.presence.text().into());
-        member.insert("do_not_disturb".into(), shown.do_not_disturb.into());
-        if let Some(until) = shown.until {
-            member.insert("until".into(), rfc3339(until).into());
-        }
         let muted = muted.get(&reader.user);
-        member.insert("muted".into(), muted.is_some().into());
-        if let Some(until) = muted.copied().flatten() {
-            member.insert("muted_until".into(), rfc3339(until).into());
-        }
-        members.push(Value::Object(member));
+        members.push(MemberPresence {
+            user: reader.user,
+            shown: told_of(cx.shared().roll.shown(reader.user, now)),
+            muted: muted.is_some(),
+            muted_until: muted.copied().flatten().map(rfc3339),
+        });
     }
-    Ok(json!({ "channel": channel, "at": rfc3339(now), "members": members }))
+    let answer = ChannelPresence { channel, at: rfc3339(now), members };
+    Ok(serde_json::to_value(answer).map_err(|_| Fault::Defect("a presence is not JSON"))?)
+}
+
+fn told_of(shown: Shown) -> PresenceChanged {
+    let state = match shown.presence {
+        Presence::Online => Here::Online,
+        Presence::Away => Here::Away,
+        Presence::Offline => Here::Offline,
+    };
+    PresenceChanged { state, do_not_disturb: shown.do_not_disturb, until: shown.until.map(rfc3339) }
 }
 
 /// Puts on the roll what people said before the server was started.

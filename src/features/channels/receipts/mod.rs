@@ -3,13 +3,14 @@
 //! Invariant: a receipt never says more than happened. After a crash the last moments of delivery may be missing.
 
 mod keep;
+pub mod shapes;
 mod spans;
 pub mod sql;
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use keep::{KEEP, keep, settle, write};
 
@@ -28,6 +29,7 @@ use crate::kernel::log::{self, Fact, ThingKind};
 use crate::kernel::policy::sql::MemberRow;
 use crate::kernel::policy::{self, Access, Right};
 use crate::kernel::store::Tx;
+use shapes::{Alert, ReceiptOf, Receipts};
 use spans::Page;
 
 /// The leaf kinds that alert: words of people.
@@ -100,21 +102,19 @@ pub async fn receipts(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let fact = facts.first().ok_or(Fault::Integrity("an entry is missing in a channel"))?;
     cx.audit.seq = Some([seq, seq]);
     cx.audit.object = message;
-    let receipts = shown(cx, &access, fact).await?;
-    let mut answer = Data::new();
-    if ALERTING.contains(&fact.kind) {
-        answer.insert("message".into(), fact.id.to_string().into());
-    }
-    answer.insert("channel".into(), channel.to_string().into());
-    answer.insert("seq".into(), seq.into());
-    answer.insert("at".into(), rfc3339(fact.at).into());
-    answer.insert("by".into(), fact.by.to_string().into());
-    answer.insert("receipts".into(), receipts.into());
-    Ok(Value::Object(answer))
+    let answer = Receipts {
+        message: ALERTING.contains(&fact.kind).then_some(ThingId(fact.id.0)),
+        channel,
+        seq,
+        at: rfc3339(fact.at),
+        by: fact.by,
+        receipts: shown(cx, &access, fact).await?,
+    };
+    Ok(serde_json::to_value(answer).map_err(|_| Fault::Defect("receipts are not JSON"))?)
 }
 
 /// The receipts of everybody who could read the entry when it came and still may, and of those who came later and met it all the same.
-async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<Value>, Fault> {
+async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<ReceiptOf>, Fault> {
     let (channel, seq, now) = (fact.channel, fact.seq, cx.now());
     let readers = cx.readers(access, channel);
     let users: Vec<UserId> =
@@ -132,23 +132,27 @@ async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<Value>
         if !there && receipt == Receipt::default() {
             continue;
         }
-        let mut one = json!({
-            "user": user,
-            "delivered_at": receipt.delivered_at.map(rfc3339),
-            "read_at": receipt.read_at.map(rfc3339),
-        });
-        if let (true, Some(priority), Some(hearing)) = (there && user != fact.by, priority, hearing.get(&user)) {
-            one["alert"] = if rings(*hearing, priority) { "rang" } else { "quiet" }.into();
-        }
+        let rang = match (priority, hearing.get(&user)) {
+            (Some(priority), Some(hearing)) if there && user != fact.by => Some(rings(*hearing, priority)),
+            _ => None,
+        };
         // An answer is an entry of its own, which the caller may not be allowed to read.
         let answer = answered.iter().find(|answer| answer.user == user);
-        if let Some(answer) = answer.filter(|answer| in_view(access, cx.subject(), channel, answer.seq, now)) {
-            let step = if answer.step == Step::Acknowledged { "acknowledged_at" } else { "checked_back_at" };
-            one[step] = rfc3339(answer.at).into();
-            if let Some(at) = answer.confirmed_at {
-                one["confirmed_at"] = rfc3339(at).into();
-            }
-        }
+        let answer = answer.filter(|answer| in_view(access, cx.subject(), channel, answer.seq, now));
+        let (acknowledged, checked_back) = match answer {
+            Some(answer) if answer.step == Step::Acknowledged => (Some(answer.at), None),
+            Some(answer) => (None, Some(answer.at)),
+            None => (None, None),
+        };
+        let one = ReceiptOf {
+            user,
+            delivered_at: receipt.delivered_at.map(rfc3339),
+            read_at: receipt.read_at.map(rfc3339),
+            alert: rang.map(|rang| if rang { Alert::Rang } else { Alert::Quiet }),
+            acknowledged_at: acknowledged.map(rfc3339),
+            checked_back_at: checked_back.map(rfc3339),
+            confirmed_at: answer.and_then(|answer| answer.confirmed_at).map(rfc3339),
+        };
         shown.push(one);
     }
     Ok(shown)
