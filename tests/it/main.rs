@@ -67,4 +67,6 @@ mod law7;
 mod law9;
 mod limits;
 mod postgres_place;
+mod presence;
+mod receipts;
 mod serving;
