@@ -36,6 +36,8 @@ const MIGRATION_LOCK: i64 = 0x6361_7265_7468_7264;
 
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+/// Whoever appends to the site log holds this (ASCII `caresite`).
+const SITE_LOG_LOCK: i64 = i64::from_be_bytes(*b"caresite");
 const LOCK_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
 /// An open PostgreSQL database.
@@ -267,6 +269,13 @@ impl PostgresTx {
         if let Some(held) = self.held.take() {
             let _ = held.end("ROLLBACK", ROLLBACK_WAIT).await;
         }
+    }
+
+    /// The site log has one appender at a time.
+    pub(super) async fn lock_site_log(&mut self) -> sqlx::Result<()> {
+        let connection = self.connection();
+        let sql = "SELECT pg_advisory_xact_lock($1)";
+        bounded(async { sqlx::query(sql).bind(SITE_LOG_LOCK).execute(connection).await.map(drop) }).await
     }
 
     /// In id order: two nodes that lock the same patients in different orders would deadlock.

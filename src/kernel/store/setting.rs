@@ -15,6 +15,12 @@ pub const DOCUMENT_KEY: &str = "document_key";
 
 /// When a commit of unknown outcome was last found out, microseconds.
 pub const RESOLVED: &str = "resolved";
+/// When the last checkpoint of the site log was kept (8 bytes, microseconds), and its note.
+pub const CHECKPOINT: &str = "checkpoint";
+/// `entry.n` up to which every entry is under a signed head (8 bytes).
+pub const ATTESTED: &str = "attested";
+/// How far the walk of the whole record has come.
+pub const PATROL: &str = "patrol";
 
 /// A value, if it was put.
 ///
