@@ -26,6 +26,7 @@ use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
+use crate::kernel::engine::{attest, patrol};
 use crate::kernel::live::{self, Hub};
 
 /// How often the recorder of metrics tidies its histograms.
@@ -106,6 +107,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         if let Ok(operator) = identity::operator(&node.engine, None).await {
             channels::settle(&node.engine, &operator).await;
         }
+        attest::finish(&node.engine).await;
         node.close().await;
     }
     info!("Stopped");
@@ -150,6 +152,8 @@ async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     jobs.spawn(channels::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(live::announce(node.engine.clone(), hub));
     jobs.spawn(patients::keep(node.engine.clone(), operator));
+    jobs.spawn(attest::keep(node.engine.clone()));
+    jobs.spawn(patrol::keep(node.engine.clone()));
     Ok(jobs)
 }
 

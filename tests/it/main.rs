@@ -38,6 +38,7 @@ mod postgres;
 
 mod chance;
 mod database;
+mod document;
 mod http;
 mod raw;
 mod server;
@@ -50,7 +51,9 @@ mod chart;
 mod command_line;
 mod faults;
 mod foreign;
+mod golden;
 mod harness;
+mod heads;
 mod import;
 mod law1;
 mod law2;

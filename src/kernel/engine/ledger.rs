@@ -283,7 +283,7 @@ impl Ledger {
         if let Some(head) = self.heads.get(&channel) {
             return Ok(Some(head.clone()));
         }
-        let head = log::sql::head(self.tx(), channel).await?;
+        let head = log::sql::head_to_append(self.tx(), channel).await?;
         if let Some(head) = &head {
             self.heads.insert(channel, head.clone());
         }

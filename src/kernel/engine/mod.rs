@@ -2,6 +2,7 @@
 //! Does not know: sockets, HTTP, any feature by name (it is handed the registry).
 //! Invariants: no reply before the commit is on disk; nothing is published that is not committed; a refusal comes before any write.
 
+pub mod attest;
 mod auditor;
 mod committer;
 mod execution;
@@ -9,6 +10,7 @@ pub mod fields;
 mod ledger;
 mod link;
 mod outlet;
+pub mod patrol;
 mod read;
 mod rebuild;
 pub mod roll;
@@ -30,10 +32,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub use attest::Attest;
 pub use execution::Outcome;
 pub use ledger::Ledger;
 pub use link::{Link, subject_sees_item};
-pub use outlet::{News, Outlet, Personal, Silent};
+pub use outlet::{News, Outlet, Passing, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
@@ -45,7 +48,7 @@ use shape::Shape;
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
 use super::base::{Code, Fault, Refusal, Stop, World};
-use super::log::{Fact, Vault};
+use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
 use super::policy::{self, Book, PersonKind, Roles, Subject};
 use super::store::Db;
@@ -276,6 +279,7 @@ pub(crate) enum Job {
 pub struct Engine {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
+    attest: Arc<Attest>,
     committing: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>>,
 }
 
@@ -287,16 +291,27 @@ impl Engine {
     pub async fn start(shared: Shared, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
         let shared = Arc::new(shared);
         load_persons(&shared).await?;
+        log::site::prepare(&shared.db).await?;
+        for row in log::site::sql::held(&mut shared.db.read().await?).await? {
+            shared.book.hold(row.channel);
+        }
+        let attest = Arc::new(Attest::new(shared.vault.clone(), outlet));
         let (jobs, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
-        let committer = committer::Committer::open(shared.clone(), queue, outlet).await?;
+        let committer = committer::Committer::open(shared.clone(), queue, attest.clone()).await?;
         let handle = tokio::spawn(committer.run(BATCH_COMMANDS_MAX));
-        Ok(Self { shared, jobs, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
+        Ok(Self { shared, jobs, attest, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
     }
 
     /// What it stands on.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Signed heads.
+    #[must_use]
+    pub fn attest(&self) -> &Attest {
+        &self.attest
     }
 
     /// Clock and randomness.
@@ -407,7 +422,7 @@ impl Engine {
 
     /// Stops: finishes what is queued, then closes the database. What other clones send afterwards is refused as `busy`.
     pub async fn stop(self) {
-        let Self { shared, jobs, committing } = self;
+        let Self { shared, jobs, committing, .. } = self;
         let stopping = async {
             let _ = jobs.send(Job::Stop).await;
             if let Some(handle) = committing.lock().await.take() {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::queue::{Queue, Queued, Standing};
 use crate::kernel::base::{ChannelId, Micros, SessionId, UserId, World};
-use crate::kernel::engine::{News, Outlet};
+use crate::kernel::engine::{News, Outlet, Passing};
 use crate::kernel::log::Fact;
 use crate::kernel::wire::Frame;
 
@@ -135,6 +135,15 @@ impl Hub {
         }
     }
 
+    /// Tells those who listen to its channel of something that is not kept.
+    fn pass(&self, passing: &Passing, now: Micros) {
+        let channels = self.channels.of(passing.channel.bytes());
+        for listener in channels.get(&passing.channel).map_or(&[][..], |ears| &ears.listeners) {
+            let queued = Queued { channel: passing.channel, seq: None, frame: passing.frame.clone() };
+            listener.queue.offer(queued, listener.standing, now);
+        }
+    }
+
     /// The connections of a person, copied out so that no two locks are held at a time.
     fn queues_of(&self, user: UserId) -> Vec<Arc<Queue>> {
         self.people.of(user.bytes()).get(&user).cloned().unwrap_or_default()
@@ -174,6 +183,9 @@ impl Outlet for Hub {
         }
         for fact in &news.facts {
             self.tell(fact, now);
+        }
+        for passing in &news.passing {
+            self.pass(passing, now);
         }
         for personal in news.personal {
             for queue in self.queues_of(personal.user) {

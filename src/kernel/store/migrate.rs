@@ -63,6 +63,7 @@ const RECORD: &[Migration] = migrations! {
     9 "0009_chart" Both;
     10 "0010_receipts" Both;
     11 "0011_answers" Both;
+    13 "0013_growth" Both;
 };
 
 /// The keys' migrations.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod failures;
+mod heads;
 mod keys;
 mod law;
 mod me;
