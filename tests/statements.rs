@@ -25,6 +25,8 @@ const RECORD: &[&[Statement]] = &[
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
+    channels::attention::sql::STATEMENTS,
+    channels::receipts::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::features::channels::attention::shapes::PresenceChanged;
 use crate::features::channels::shapes::Channel;
 use crate::features::identity::shapes::{SignIn, SignedInAs};
 use crate::kernel::base::limits::Limits;
@@ -26,7 +27,8 @@ pub(super) const OF_CONNECTIONS: &[Op] = &[
 pub(super) const OVER_HTTP_TOO: &str = "ping";
 
 /// Events that are not kept: they have no `seq`.
-pub(super) const PASSING: &[Event] = &[Event::of::<Nothing>("typing"), Event::of::<HeadTold>("head")];
+pub(super) const PASSING: &[Event] =
+    &[Event::of::<Nothing>("typing"), Event::of::<PresenceChanged>("presence"), Event::of::<HeadTold>("head")];
 
 /// Who is signed in, and what they may read.
 #[derive(Serialize, JsonSchema)]

@@ -13,6 +13,7 @@ mod outlet;
 pub mod patrol;
 mod read;
 mod rebuild;
+pub mod roll;
 pub mod shape;
 pub mod sql;
 mod standing;
@@ -38,6 +39,7 @@ pub use link::{Link, subject_sees_item};
 pub use outlet::{News, Outlet, Passing, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
+pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
 pub use shape::Event;
 pub use write::{Reply, Write};
 
@@ -77,6 +79,8 @@ pub struct Op {
     pub public: bool,
     /// Category of its audit rows.
     pub category: &'static str,
+    /// A person does it: it keeps a session from idling out. Clients ask the others by themselves.
+    pub activity: bool,
     /// What it takes and answers. Every public op says so.
     pub shape: Shape,
 }
@@ -85,19 +89,26 @@ impl Op {
     /// A public write.
     #[must_use]
     pub const fn write(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN }
+        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// A public read.
     #[must_use]
     pub const fn read(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN }
+        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// The same op, for the program itself only.
     #[must_use]
     pub const fn internal(mut self) -> Self {
         self.public = false;
+        self
+    }
+
+    /// The same op, asked by clients on their own: no activity of a person.
+    #[must_use]
+    pub const fn polled(mut self) -> Self {
+        self.activity = false;
         self
     }
 
@@ -235,6 +246,8 @@ pub struct Shared {
     pub world: World,
     /// Settings.
     pub config: Config,
+    /// Who is connected, and what reached them.
+    pub roll: Roll,
 }
 
 /// A command on its way to the committer.
@@ -404,17 +417,7 @@ impl Engine {
     /// The subject of a person as policy sees it now; none if the account is unknown or suspended.
     #[must_use]
     pub fn subject(&self, user: crate::kernel::base::UserId) -> Option<Subject> {
-        let person = self.shared.book.person(user).filter(|person| person.active)?;
-        Some(Subject {
-            user,
-            kind: person.kind,
-            roles: person.roles,
-            session: None,
-            address: None,
-            epoch: person.epoch.load(std::sync::atomic::Ordering::Acquire),
-            stepped_up_until: 0,
-            command_line: false,
-        })
+        Some(self.shared.book.person(user).filter(|person| person.active)?.subject(user))
     }
 
     /// Stops: finishes what is queued, then closes the database. What other clones send afterwards is refused as `busy`.

@@ -45,6 +45,15 @@ struct Ears {
     typed: Vec<(UserId, Micros)>,
 }
 
+impl Ears {
+    fn tell_others(&self, channel: ChannelId, by: UserId, frame: &Frame, now: Micros) {
+        for listener in self.listeners.iter().filter(|listener| listener.queue.user != by) {
+            let queued = Queued { channel, seq: None, frame: frame.clone() };
+            listener.queue.offer(queued, listener.standing, now);
+        }
+    }
+}
+
 /// Who listens to what. One for each node.
 pub struct Hub {
     world: World,
@@ -99,9 +108,20 @@ impl Hub {
             return;
         }
         ears.typed.push((by, now));
-        for listener in ears.listeners.iter().filter(|listener| listener.queue.user != by) {
-            let queued = Queued { channel, seq: None, frame: frame.clone() };
-            listener.queue.offer(queued, listener.standing, now);
+        ears.tell_others(channel, by, frame, now);
+    }
+
+    /// Whether anybody but `by` listens to `channel`.
+    pub(super) fn is_heard(&self, channel: ChannelId, by: UserId) -> bool {
+        let channels = self.channels.of(channel.bytes());
+        channels.get(&channel).is_some_and(|ears| ears.listeners.iter().any(|listener| listener.queue.user != by))
+    }
+
+    /// Tells those who listen to `channel`, but not `by` themselves, how `by` is shown. Not kept.
+    pub(super) fn presence(&self, channel: ChannelId, by: UserId, frame: &Frame) {
+        let now = self.world.now();
+        if let Some(ears) = self.channels.of(channel.bytes()).get(&channel) {
+            ears.tell_others(channel, by, frame, now);
         }
     }
 

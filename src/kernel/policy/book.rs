@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::access::Access;
+use super::decide::Subject;
 use super::{PersonKind, Roles};
 use crate::kernel::base::{ChannelId, Micros, PatientId, SessionId, UserId};
 
@@ -23,6 +24,23 @@ pub struct Person {
     pub active: bool,
     /// Raised by every change of what the person may do; shared with their sockets, which compare before each event.
     pub epoch: Arc<AtomicI64>,
+}
+
+impl Person {
+    /// The subject they are without a session: what is decided for them while they ask nothing.
+    #[must_use]
+    pub fn subject(&self, user: UserId) -> Subject {
+        Subject {
+            user,
+            kind: self.kind,
+            roles: self.roles,
+            session: None,
+            address: None,
+            epoch: self.epoch.load(Ordering::Acquire),
+            stepped_up_until: 0,
+            command_line: false,
+        }
+    }
 }
 
 /// A session as every request and socket of it sees it.
