@@ -34,20 +34,20 @@ fn node() -> Command {
 }
 
 /// The Python that `tests/run` makes.
-pub fn python() -> Command {
+fn python() -> Command {
     let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
     Command::new(python.expect("CARETHREAD_TEST_PYTHON names a Python with websockets: tests/run makes one"))
 }
 
 /// A server, a patient, somebody on the team for the client to be, and somebody who answers it.
-struct Scene {
-    server: Server,
-    ward: Ward,
+pub struct Scene {
+    pub server: Server,
+    pub ward: Ward,
     client: Person,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let server = Server::new().await;
         let ward = Ward::open(&server, server.person("lead").await).await;
         let add = ["--json", "user", "add", "--handle", "client", "--name", "C", "--password-stdin"];
@@ -56,6 +56,11 @@ impl Scene {
         let client = Person { handle: "client".into(), id: text(&made, "id"), token: text(&issued, "token") };
         ward.add(&server, &client, json!({})).await;
         Self { server, ward, client }
+    }
+
+    /// What the client signs in by: the body of `POST /v1/sessions`.
+    pub fn sign_in(&self) -> String {
+        json!({"handle": self.client.handle, "password": PASSWORD}).to_string()
     }
 
     /// Port, certificate, token, channel, item: the arguments of every client.

@@ -66,6 +66,7 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod openapi;
 mod postgres_place;
 mod presence;
 mod receipts;
