@@ -83,7 +83,6 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("typing", json!({"channel": "@CHANNEL"})),
         ("receipts", json!({"message": "@MESSAGE"})),
         ("receipts", json!({"channel": "@CHANNEL", "seq": 1})),
-        ("receipts", json!({"channel": "@CHANNEL"})),
         ("presence", json!({"channel": "@CHANNEL"})),
         ("presence.set", json!({"state": "available"})),
         ("channel.mute", json!({"channel": "@CHANNEL", "muted": true})),

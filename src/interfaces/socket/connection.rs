@@ -27,6 +27,8 @@ use crate::kernel::wire::{self, Frame, Request, close};
 const EXPIRING: Micros = 2 * MINUTE;
 /// What was delivered is put on record this often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(15 * 60);
+/// And tried again so often, at every look, while the database is away.
+const ACCOUNT_TRIES: u32 = 24;
 /// The wall clock and the seal are looked at this often when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Answers are waited for this long when the server goes down; with the spread and the goodbye it fits into the listener's drain.
@@ -92,6 +94,8 @@ struct Connection<S> {
     told_end: bool,
     pinged: Instant,
     accounted: Instant,
+    /// Since then it was tried so often without success.
+    unaccounted: u32,
     drain: Option<Drain>,
 }
 
@@ -118,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             told_end: false,
             pinged: now,
             accounted: now,
+            unaccounted: 0,
             drain: None,
         }
     }
@@ -234,12 +239,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .await?;
         }
         if now >= self.accounted + ACCOUNT_EVERY {
-            self.accounted = now;
             let delivered = self.live.take_delivered();
             let engine = self.sockets.door().engine();
-            // No row, no delivery.
-            if engine.audit(delivered.into_iter().collect()).await.is_err() {
-                return Err(goodbye_of(End::Failed));
+            match (engine.audit(delivered.iter().cloned().collect()).await, delivered) {
+                (Ok(()), _) => (self.accounted, self.unaccounted) = (now, 0),
+                // The database may be back soon. Until then there is nothing new to deliver.
+                (Err(refusal), Some(delivered)) if refusal.code == Code::Busy && self.unaccounted < ACCOUNT_TRIES => {
+                    self.live.keep_delivered(delivered);
+                    self.accounted += LOOK_EVERY;
+                    self.unaccounted += 1;
+                }
+                // No row, no delivery.
+                (Err(_), _) => return Err(goodbye_of(End::Failed)),
             }
         }
         let ends_at = self.live.state().ends_at();

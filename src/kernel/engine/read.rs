@@ -6,6 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use tokio::time::{Duration, Instant};
+
 use super::{Data, Engine, Feature, Op, Shared, execution};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::seal::Purpose;
@@ -13,6 +15,9 @@ use crate::kernel::log::{self, Head, Thing, Vault};
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{self, Access, Object, Permit, Right, Subject};
 use crate::kernel::store::Tx;
+
+/// How soon a read must have failed to be done again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The context of one reading command.
 pub struct Read {
@@ -214,7 +219,13 @@ pub(super) async fn run(
     op: Op,
     data: Data,
 ) -> Result<Value, Refusal> {
-    let (answer, audit) = answer(engine, &subject, feature, op, &data).await;
+    let begun = Instant::now();
+    let mut done = answer(engine, &subject, feature, op, &data).await;
+    // A connection that was kept too long, or a server that went away and came back: once more, unless it took long to say so.
+    if matches!(&done.0, Err(Stop::Failed(fault)) if fault.is_away()) && begun.elapsed() < AGAIN_WITHIN {
+        done = answer(engine, &subject, feature, op, &data).await;
+    }
+    let (answer, audit) = done;
     let answer = answer.map_err(|stop| execution::refusal_of(&stop, op.name));
     let outcome = answer.as_ref().map_or_else(|refusal| refusal.code.text(), |_| "done");
     let audit = Draft { action: op.name.to_owned(), category: op.category, outcome, ..audit };

@@ -280,6 +280,14 @@ impl Session {
         })
     }
 
+    /// Takes back what could not be put on record: it is part of the next row.
+    pub fn keep_delivered(&mut self, draft: Draft) {
+        for (channel, first, last) in draft.ranges {
+            let range = self.delivered.entry(channel).or_insert([first, last]);
+            *range = [range[0].min(first), range[1].max(last)];
+        }
+    }
+
     fn now(&self) -> Micros {
         let engine = &self.caller.engine;
         engine.book().latest(engine.world().now())
