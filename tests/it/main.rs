@@ -82,6 +82,7 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod openapi;
 mod postgres_faults;
 mod postgres_place;
 mod presence;
