@@ -147,6 +147,7 @@ pub(crate) fn charted(event: &str, body: &Value, more: Value) -> (Fact, Value) {
         commitment: [0; 32],
         files: [0; 32],
         head: [0; 32],
+        withheld: false,
     };
     let context = json!({
         "system": "urn:uuid:x",
