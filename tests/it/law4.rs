@@ -252,7 +252,7 @@ async fn compare(server: &Server, ward: &Ward, asker: &Asker, op: &str, data: &V
     (real.status == 200).then(|| format!("{who}: {op} {data} was answered, though {hidden:?} is hidden: {}", real.text))
 }
 
-#[tokio::test]
+both!(what_one_may_not_see_is_answered_as_if_it_had_never_existed);
 async fn what_one_may_not_see_is_answered_as_if_it_had_never_existed() {
     let server = Server::new().await;
     let mut ward = Ward::open(&server, server.person("lead").await).await;
@@ -270,7 +270,7 @@ async fn what_one_may_not_see_is_answered_as_if_it_had_never_existed() {
     assert!(findings.is_empty(), "{} differ:\n  {}", findings.len(), findings.join("\n  "));
 }
 
-#[tokio::test]
+both!(who_may_see_gets_an_answer);
 async fn who_may_see_gets_an_answer() {
     // Without this, a server that refuses everything would keep law 4.
     let server = Server::new().await;
@@ -289,7 +289,7 @@ async fn who_may_see_gets_an_answer() {
     }
 }
 
-#[tokio::test]
+both!(lists_hold_what_one_sees_and_nothing_else);
 async fn lists_hold_what_one_sees_and_nothing_else() {
     let server = Server::new().await;
     let mut ward = Ward::open(&server, server.person("lead").await).await;
@@ -334,7 +334,7 @@ fn the_matrix_knows_every_op_of_the_protocol() {
     assert!(missing.is_empty(), "not asked: {missing:?}");
 }
 
-#[tokio::test]
+both!(noise_is_answered_without_looking);
 async fn noise_is_answered_without_looking() {
     // Ids of the wrong kind in the right place: a channel's id where a patient's goes, and so on, by somebody who sees all of it.
     let server = Server::new().await;

@@ -2,6 +2,7 @@
 //! Closed-loop communication: whoever is asked to check back says in their own words what they understood, and the author confirms it
 //! or writes again. Does not know: time, the database, frames, who may (policy decided that before).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::message::Standing;
@@ -10,7 +11,7 @@ use crate::kernel::base::{Code, EntryId, Micros, Refusal, ThingId, UserId};
 use crate::kernel::engine::fields::Fields;
 
 /// What a message asks of everyone who reads it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
     /// Say that you have seen it.
@@ -113,7 +114,7 @@ pub struct Answer {
 }
 
 /// Body of `message.acknowledged`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledged {
     /// This acknowledgement.
     pub id: EntryId,
@@ -122,7 +123,7 @@ pub struct Acknowledged {
 }
 
 /// Body of `message.checked_back`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct CheckedBack {
     /// This check-back.
     pub id: EntryId,
@@ -133,7 +134,7 @@ pub struct CheckedBack {
 }
 
 /// Body of `message.confirmed`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Confirmed {
     /// This confirmation.
     pub id: EntryId,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
@@ -12,7 +13,7 @@ use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// In the normal course; what is not said otherwise.
@@ -41,19 +42,22 @@ impl Priority {
     }
 }
 
-/// The command `message.post`.
+/// Says something about a plan item.
+#[derive(JsonSchema)]
 pub struct Post {
     /// Where.
     pub channel: ChannelId,
     /// About what; a reply may leave it out.
     pub item: Option<ItemId>,
-    /// What.
+    /// `text` or `sbar`.
+    #[schemars(flatten)]
     pub words: Words,
     /// The message or note it answers.
     pub reply_to: Option<ThingId>,
     /// How soon.
     pub priority: Option<Priority>,
     /// Who is to look, each once.
+    #[schemars(with = "Option<Vec<UserId>>")]
     pub mentions: Vec<UserId>,
     /// What is asked of every reader.
     pub ask: Option<Ask>,
@@ -62,7 +66,7 @@ pub struct Post {
 }
 
 /// Body of `message.posted`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Posted {
     /// The message.
     pub id: ThingId,
@@ -89,7 +93,7 @@ pub struct Posted {
 }
 
 /// Body of `message.amended`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Amended {
     /// This amendment.
     pub id: EntryId,
@@ -101,7 +105,7 @@ pub struct Amended {
 }
 
 /// Body of `message.retracted`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Retracted {
     /// This retraction.
     pub id: EntryId,
@@ -112,7 +116,7 @@ pub struct Retracted {
 }
 
 /// Body of `message.relinked`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Relinked {
     /// This re-link.
     pub id: EntryId,

@@ -11,6 +11,7 @@ mod message;
 mod model;
 mod pages;
 mod posting;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ mod words;
 use serde_json::Value;
 
 pub use answers::{CHECKED_BACK, answers};
-pub use ask::{Answer, Ask, Step};
+pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
@@ -29,7 +30,8 @@ pub use words::{Class, Form, Sbar, Words};
 pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::shape::Nothing;
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
 
 /// The record kinds `channel.*` and `message.*`.
@@ -38,19 +40,34 @@ pub struct Channels;
 const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 const OPS: &[Op] = &[
-    Op::write("channel.open", "channel"),
-    Op::write("channel.change", "channel"),
-    Op::write("channel.archive", "channel"),
-    Op::read("channel.list", "channel"),
-    Op::read("history", "message"),
-    Op::write("read", "message"),
-    Op::write("message.post", "message"),
-    Op::write("message.amend", "message"),
-    Op::write("message.retract", "message"),
-    Op::write("message.relink", "message"),
-    Op::write("message.acknowledge", "message"),
-    Op::write("message.check_back", "message"),
-    Op::write("message.confirm", "message"),
+    Op::write("channel.open", "channel").takes::<shapes::OpenChannel>().records::<Nothing>(),
+    Op::write("channel.change", "channel").takes::<shapes::ChangeChannel>().records::<Nothing>(),
+    Op::write("channel.archive", "channel").takes::<shapes::ArchiveChannel>().records::<Nothing>(),
+    Op::read("channel.list", "channel").takes::<shapes::ListChannels>().answers::<shapes::ChannelList>(),
+    Op::read("history", "message").takes::<shapes::HistoryPage>().answers::<shapes::History>(),
+    Op::write("read", "message").takes::<shapes::ReadPosition>().answers::<shapes::ReadPosition>(),
+    Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
+    Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
+    Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
+    Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
+    Op::write("message.acknowledge", "message").takes::<shapes::AcknowledgeMessage>().records::<Nothing>(),
+    Op::write("message.check_back", "message").takes::<shapes::CheckBackMessage>().records::<Nothing>(),
+    Op::write("message.confirm", "message").takes::<shapes::ConfirmMessage>().records::<Nothing>(),
+];
+
+const EVENTS: &[Event] = &[
+    Event::of::<model::Opened>(conversation::OPENED),
+    Event::of::<model::Changed>(conversation::CHANGED),
+    Event::of::<model::Archived>(conversation::ARCHIVED),
+    Event::of::<Posted>(posting::POSTED),
+    Event::of::<Amended>(posting::AMENDED),
+    Event::of::<Retracted>(posting::RETRACTED),
+    Event::of::<Relinked>(posting::RELINKED),
+    Event::of::<Acknowledged>(answers::ACKNOWLEDGED),
+    Event::of::<CheckedBack>(answers::CHECKED_BACK),
+    Event::of::<Confirmed>(answers::CONFIRMED),
+    Event::personal::<shapes::ReadPosition>("read"),
+    Event::personal::<shapes::Mentioned>("mentioned"),
 ];
 
 impl Feature for Channels {
@@ -58,18 +75,7 @@ impl Feature for Channels {
         Face {
             name: "channels",
             ops: OPS,
-            events: &[
-                conversation::OPENED,
-                conversation::CHANGED,
-                conversation::ARCHIVED,
-                posting::POSTED,
-                posting::AMENDED,
-                posting::RETRACTED,
-                posting::RELINKED,
-                answers::ACKNOWLEDGED,
-                answers::CHECKED_BACK,
-                answers::CONFIRMED,
-            ],
+            events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
             clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
         }
