@@ -24,6 +24,7 @@ const RECORD: &[&[Statement]] = &[
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
+    channels::wrong_patient::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,

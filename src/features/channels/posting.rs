@@ -26,7 +26,7 @@ pub const RETRACTED: &str = "message.retracted";
 pub const RELINKED: &str = "message.relinked";
 
 /// What an id names, if the caller may read the entry that made it.
-async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
+pub(super) async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
     let Some(thing) = cx.ledger().thing(id).await?.filter(|thing| kinds.contains(&thing.kind)) else {
         return Ok(None);
     };
@@ -178,7 +178,8 @@ async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
 
 /// The message is taken back.
 pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
-    let Retracted { message, .. } = fact.read()?;
+    let Retracted { message, reason, withheld, .. } = fact.read()?;
+    ledger.withhold(fact.channel, &withheld, &reason).await?;
     let thing = named(ledger, message).await?;
     ledger.change_thing(Thing { open: false, ..thing }).await
 }

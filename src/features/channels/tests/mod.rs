@@ -6,6 +6,7 @@ mod chart;
 mod corrections;
 mod pages;
 mod posts;
+mod wrong_patient;
 
 use serde_json::{Value, json};
 
