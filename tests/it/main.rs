@@ -65,3 +65,4 @@ mod law9;
 mod limits;
 mod postgres_place;
 mod serving;
+mod wrong_patient;

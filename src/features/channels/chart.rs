@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::answers;
-use super::ask::CheckedBack;
 use super::message::{Amended, Posted, Retracted};
 use super::posting;
 use super::words::Words;
@@ -173,7 +172,7 @@ fn change<T: serde::de::DeserializeOwned>(change: &Value, event: &str) -> Option
 /// Why it was taken back, for people.
 fn reason(retracted: Retracted) -> String {
     // What was moved has a word of the protocol for a reason.
-    if retracted.withheld.is_empty() { retracted.reason } else { "Wrong patient".into() }
+    if retracted.withholds.is_empty() { retracted.reason } else { "Wrong patient".into() }
 }
 
 fn current(posted: Words, changes: &[Value]) -> Current {
@@ -214,8 +213,16 @@ fn message(fact: &Fact, offered: Offered<'_>, posted: Posted) -> Vec<Value> {
     resources
 }
 
+/// A check-back, whose words are gone where it is withheld.
+#[derive(Deserialize)]
+struct Understood {
+    message: ThingId,
+    #[serde(default)]
+    text: String,
+}
+
 /// What was understood of a message, in response to it. It goes with the message where that went to the wrong patient.
-fn check_back(fact: &Fact, offered: Offered<'_>, answer: CheckedBack) -> Value {
+fn check_back(fact: &Fact, offered: Offered<'_>, answer: Understood) -> Value {
     let retracted = offered.list("changes").iter().find_map(|one| change(one, posting::RETRACTED)).map(reason);
     let said = Said { to: Some(answer.message), text: answer.text, retracted };
     without_empty(said.communication(fact, offered))

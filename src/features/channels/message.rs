@@ -117,7 +117,7 @@ pub struct Retracted {
     /// Entries that are read without their content from here on: the message went to the wrong patient and was moved. Whoever holds them
     /// drops what they say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub withheld: Vec<i64>,
+    pub withholds: Vec<i64>,
 }
 
 /// Body of `message.relinked`.
@@ -253,7 +253,7 @@ impl Standing {
     /// `conflict` if it was before.
     pub fn retract(self, id: EntryId, reason: String) -> Result<Retracted, Refusal> {
         self.stands()?;
-        Ok(Retracted { id, message: self.message, reason, withheld: Vec::new() })
+        Ok(Retracted { id, message: self.message, reason, withholds: Vec::new() })
     }
 
     /// Taken back for a reason that lets nobody read it any more, with the entries that say it.
@@ -262,7 +262,7 @@ impl Standing {
     /// `conflict` if it was taken back before.
     pub fn withhold(self, id: EntryId, reason: &str, entries: Vec<i64>) -> Result<Retracted, Refusal> {
         self.stands()?;
-        Ok(Retracted { id, message: self.message, reason: reason.to_owned(), withheld: entries })
+        Ok(Retracted { id, message: self.message, reason: reason.to_owned(), withholds: entries })
     }
 
     /// Linked to another item.

@@ -178,8 +178,8 @@ async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
 
 /// The message is taken back.
 pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
-    let Retracted { message, reason, withheld, .. } = fact.read()?;
-    ledger.withhold(fact.channel, &withheld, &reason).await?;
+    let Retracted { message, reason, withholds, .. } = fact.read()?;
+    ledger.withhold(fact.channel, &withholds, &reason).await?;
     let thing = named(ledger, message).await?;
     ledger.change_thing(Thing { open: false, ..thing }).await
 }

@@ -68,7 +68,7 @@ async fn the_words_go_to_the_right_record_and_are_read_no_more_in_the_wrong_one(
         .map(|event| event["seq"].clone())
         .collect();
     assert_eq!(held.len(), 3);
-    assert_eq!(retracted["data"]["withheld"], json!(held));
+    assert_eq!(retracted["data"]["withholds"], json!(held));
     assert_eq!(
         (&retracted["data"]["reason"], &retracted["data"]["message"]),
         (&json!("wrong_patient"), &json!(message))
