@@ -157,10 +157,8 @@ async fn exports_and_proofs_hold_without_the_words() {
     let entries = std::fs::read_to_string(proof.join(format!("channels/{channel}/entries.ndjson"))).unwrap();
     let gone = two.events(&two.here, channel).await.pop().unwrap();
     let withheld: BTreeSet<u64> = list(&gone["data"], "withholds").iter().map(|seq| seq.as_u64().unwrap()).collect();
-    let disclosed: BTreeSet<u64> = entries
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
-        .collect();
+    let disclosed: BTreeSet<u64> =
+        entries.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap()).collect();
     let all: BTreeSet<u64> = (1..=gone["seq"].as_u64().unwrap()).collect();
     assert_eq!(disclosed, all.difference(&withheld).copied().collect());
     let verified = two.server.house.cli_with(&["verify", proof.to_str().unwrap()], "").await;
@@ -185,8 +183,14 @@ async fn the_report_outlives_a_rebuild_and_a_restart() {
     assert_eq!(typed["messages"], shown["messages"]);
     let one = &shown["messages"][0];
     assert_eq!((text(one, "message"), text(one, "reason")), (message.clone(), REASON.to_owned()));
-    assert_eq!((&one["patient"], &one["to_patient"]), (&json!(two.wrong.id("patient")), &json!(two.right.id("patient"))));
-    assert_eq!((&one["exposed"][0]["name"], &one["moved_by"]["name"]), (&json!("here Example"), &json!("lead Example")));
+    assert_eq!(
+        (&one["patient"], &one["to_patient"]),
+        (&json!(two.wrong.id("patient")), &json!(two.right.id("patient")))
+    );
+    assert_eq!(
+        (&one["exposed"][0]["name"], &one["moved_by"]["name"]),
+        (&json!("here Example"), &json!("lead Example"))
+    );
     assert!(!shown.to_string().contains("zebra"));
     let lines = two.server.house.cli_with(&["report", "wrong-patient", "--patient", two.wrong.id("patient")], "").await;
     assert!(lines.stdout.contains(&two.here.id) && lines.stdout.contains("giraffe"), "{}", lines.stdout);
@@ -207,5 +211,8 @@ async fn the_report_outlives_a_rebuild_and_a_restart() {
     assert_eq!(server.run(&officer, "wrong_patient.list", json!({})).await, shown);
     let page = server.run(&here, "history", json!({"channel": wrong.id("staff"), "limit": 200})).await;
     assert_eq!(list(&page, "events"), &before);
-    assert_eq!(server.code(&wrong.lead, "message.retract", json!({"message": message, "reason": "again"})).await, "conflict");
+    assert_eq!(
+        server.code(&wrong.lead, "message.retract", json!({"message": message, "reason": "again"})).await,
+        "conflict"
+    );
 }

@@ -98,8 +98,11 @@ pub struct Channel {
     pub read_seq: i64,
     /// Messages and notes by others after that.
     pub unread: i64,
-    /// You are not to be alerted.
+    /// You are not to be alerted by what is not urgent.
     pub muted: bool,
+    /// When that ends by itself.
+    #[schemars(with = "Option<Time>")]
+    pub muted_until: Option<String>,
 }
 
 /// The channels you may read, archived ones too.
@@ -367,4 +370,7 @@ pub struct Mentioned {
     pub seq: i64,
     /// The message.
     pub message: EntryId,
+    /// It does not alert you: you muted the channel, or are not to be disturbed. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<bool>,
 }

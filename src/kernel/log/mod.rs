@@ -6,11 +6,13 @@
 mod append;
 mod fact;
 mod page;
+pub mod recent;
 pub mod site;
 pub mod sql;
 #[cfg(test)]
 mod tests;
 mod thing;
+pub mod trail;
 pub mod vault;
 pub mod verify;
 

@@ -5,22 +5,25 @@
 mod report;
 pub mod sql;
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 pub use report::list;
 
 use self::sql::{ExposureRow, MisfiledRow};
-use super::answers::CHECKED_BACK;
+use super::answers::{CHECKED_BACK, answers};
 use super::ask::Marks;
 use super::message::{Amended, Move, Posted, Standing};
 use super::posting::{AMENDED, POSTED, RETRACTED, readable};
+use super::receipts;
 use super::shapes::{Exposed, Moved, Place};
 use super::words::Words;
-use crate::kernel::base::{ChannelId, EntryId, Fault, Refusal, Stop, ThingId};
+use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::Purpose;
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Data, Ledger, Reply, Write};
-use crate::kernel::log::{Fact, Thing, ThingKind};
+use crate::kernel::log::{Fact, Thing, ThingKind, trail};
 use crate::kernel::policy::Right;
 
 /// The reason with which the old entry is retracted, and its content withheld.
@@ -47,8 +50,8 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let standing = standing(&thing)?;
     standing.stands()?;
     let item = cx.link(&to, item).await?.item();
-    let Old { posted, words, seqs } = old(cx, &thing).await?;
-    let exposed = exposed(cx.ledger(), &thing, &seqs).await?;
+    let Old { at, posted, words, seqs } = old(cx, &thing).await?;
+    let exposed = exposed(cx.ledger(), &thing, at, &seqs).await?;
     let vault = cx.ledger().vault().clone();
     // Under the system's key: who answers for the move is asked after the record it left is shredded, too.
     let reason = vault.seal_system(Purpose::AuditText, message.0, REASON_REVISION, reason.as_bytes())?;
@@ -111,6 +114,7 @@ fn standing(thing: &Thing) -> Result<Standing, Fault> {
 
 /// A message as it stands, and where its content stands.
 struct Old {
+    at: Micros,
     posted: Posted,
     /// Those of the newest amendment.
     words: Words,
@@ -125,7 +129,8 @@ struct Names {
 }
 
 async fn old(cx: &mut Write<'_>, thing: &Thing) -> Result<Old, Stop> {
-    let posted: Posted = cx.entry(thing.channel, thing.seq).await?.read()?;
+    let first = cx.entry(thing.channel, thing.seq).await?;
+    let (at, posted): (Micros, Posted) = (first.at, first.read()?);
     let (mut words, mut seqs) = (posted.words.clone(), vec![thing.seq]);
     let id = thing.id;
     // A check-back says the message in other words; the other answers say nothing.
@@ -139,14 +144,48 @@ async fn old(cx: &mut Write<'_>, thing: &Thing) -> Result<Old, Stop> {
             words = fact.read::<Amended>()?.words;
         }
     }
-    Ok(Old { posted, words, seqs })
+    Ok(Old { at, posted, words, seqs })
 }
 
-/// Before whose eyes it had come, its author's aside.
-async fn exposed(ledger: &mut Ledger, thing: &Thing, _seqs: &[i64]) -> Result<Vec<ExposureRow>, Fault> {
-    let readers = sql::read_by(ledger.tx(), thing.channel, thing.seq).await?;
-    let row = |person| ExposureRow { message: thing.id, person, sent: None, has_read: true, read_at: None };
-    Ok(readers.into_iter().filter(|person| *person != thing.author).map(row).collect())
+/// Before whose eyes any of its entries had come, its author's aside: written out to a socket of theirs, in a page they asked for, marked
+/// as read, or answered.
+async fn exposed(
+    ledger: &mut Ledger,
+    thing: &Thing,
+    posted_at: Micros,
+    seqs: &[i64],
+) -> Result<Vec<ExposureRow>, Fault> {
+    let access = ledger.access(thing.patient).await?.ok_or(Fault::Integrity("a message of nobody's record"))?;
+    let readers = access.channels.get(&thing.channel).map(|held| held.readers.keys().copied().collect::<Vec<_>>());
+    let readers = readers.unwrap_or_default();
+    let shared = ledger.shared().clone();
+    let (message, channel) = (thing.id, thing.channel);
+    let mut rows: BTreeMap<UserId, ExposureRow> = BTreeMap::new();
+    let mut meet = |person, sent: Option<Micros>, read_at: Option<Micros>, has_read: bool| {
+        let new = ExposureRow { message, person, sent: None, has_read: false, read_at: None };
+        let row = rows.entry(person).or_insert(new);
+        row.sent = [row.sent, sent].into_iter().flatten().min();
+        row.read_at = [row.read_at, read_at].into_iter().flatten().min();
+        row.has_read |= has_read || read_at.is_some();
+    };
+    let tx = ledger.tx();
+    for seq in seqs {
+        let receipts = receipts::of_entry(tx, &shared.roll.delivered, channel, *seq, readers.iter().copied()).await?;
+        for (person, receipt) in receipts {
+            meet(person, receipt.delivered_at, receipt.read_at, false);
+        }
+    }
+    for (person, at) in trail::asked_for(tx, channel, seqs, posted_at).await? {
+        meet(person, Some(at), None, false);
+    }
+    for person in sql::read_by(tx, channel, thing.seq).await? {
+        meet(person, None, None, true);
+    }
+    for answer in answers(tx, message).await? {
+        meet(answer.user, None, Some(answer.at), true);
+    }
+    rows.remove(&thing.author);
+    Ok(rows.into_values().collect())
 }
 
 /// What the mover is told besides what a post is answered with.
