@@ -88,3 +88,4 @@ mod postgres_place;
 mod presence;
 mod receipts;
 mod serving;
+mod wrong_patient;
