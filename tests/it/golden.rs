@@ -13,6 +13,7 @@ use carethread::kernel::base::{Code, Refusal};
 use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
 
+use super::chance::fresh_id;
 use super::document::{Document, pascal};
 use super::server::{Person, ROOMY, Server, text};
 use super::socket::Socket;
@@ -88,7 +89,7 @@ impl Play {
 
     /// As [`Play::run`], for a write: what it made gets a name, and the same command is repeated over HTTP under its key.
     pub async fn make(&mut self, name: &str, who: &'static str, op: &'static str, mut data: Value) -> String {
-        let key = uuid::Uuid::now_v7().to_string();
+        let key = fresh_id();
         data["key"] = key.into();
         let made = self.run(who, op, data.clone()).await;
         let id = text(&made, "id");
@@ -177,7 +178,7 @@ fn tables(files: &mut BTreeMap<String, Value>) {
 fn missing(files: &BTreeMap<String, Value>) -> Vec<String> {
     let mut wanted: BTreeSet<String> =
         ["login", "ping", "resume", "typing"].map(|op| format!("ops/{op}.json")).into_iter().collect();
-    wanted.insert("events/typing.json".into());
+    wanted.extend(["typing", "presence"].map(|event| format!("events/{event}.json")));
     for feature in FEATURES {
         let face = feature.face();
         wanted.extend(face.ops.iter().filter(|op| op.public).map(|op| format!("ops/{}.json", op.name)));

@@ -83,7 +83,6 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("typing", json!({"channel": "@CHANNEL"})),
         ("receipts", json!({"message": "@MESSAGE"})),
         ("receipts", json!({"channel": "@CHANNEL", "seq": 1})),
-        ("receipts", json!({"channel": "@CHANNEL"})),
         ("presence", json!({"channel": "@CHANNEL"})),
         ("presence.set", json!({"state": "available"})),
         ("channel.mute", json!({"channel": "@CHANNEL", "muted": true})),
@@ -104,6 +103,8 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("message.check_back", json!({"message": "@MESSAGE", "text": "probe"})),
         ("message.check_back", json!({"message": "@MESSAGE"})),
         ("message.confirm", json!({"message": "@MESSAGE"})),
+        ("message.move", json!({"message": "@MESSAGE", "channel": "@CHANNEL", "item": "@ITEM", "reason": "probe"})),
+        ("message.move", json!({"message": "@own", "channel": "@CHANNEL", "item": "@ITEM", "reason": "probe"})),
         ("message.confirm", json!({"message": "@MESSAGE", "check_back": "@MESSAGE"})),
         ("note.log", note),
         ("note.confirm", json!({"note": "@MESSAGE"})),
@@ -113,7 +114,7 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("board.get", json!({"patient": "@patient"})),
         ("session.end", json!({"session": "@patient"})),
     ];
-    for op in ["channel.list", "patient.list", "session.list", "ping"] {
+    for op in ["channel.list", "patient.list", "session.list", "ping", "wrong_patient.list"] {
         all.push((op, json!({})));
     }
     all

@@ -27,7 +27,7 @@ pub const RETRACTED: &str = "message.retracted";
 pub const RELINKED: &str = "message.relinked";
 
 /// What an id names, if the caller may read the entry that made it.
-async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
+pub(super) async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
     let Some(thing) = cx.ledger().thing(id).await?.filter(|thing| kinds.contains(&thing.kind)) else {
         return Ok(None);
     };
@@ -188,7 +188,8 @@ async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
 
 /// The message is taken back.
 pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
-    let Retracted { message, .. } = fact.read()?;
+    let Retracted { message, reason, withholds, .. } = fact.read()?;
+    ledger.withhold(fact.channel, &withholds, &reason).await?;
     let thing = named(ledger, message).await?;
     ledger.change_thing(Thing { open: false, ..thing }).await
 }

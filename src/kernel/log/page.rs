@@ -1,4 +1,4 @@
-//! Pages of a channel, opened. Which part of a channel may be asked for is the caller's [`Permit`](crate::kernel::policy::Permit).
+//! Pages of a channel, opened. Every reader passes here: what is withheld leaves without its content. Which part of a channel may be asked for is the caller's [`Permit`](crate::kernel::policy::Permit).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,10 +63,11 @@ fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fau
         commitment: array(&row.commitment)?,
         files: row.files.as_deref().map_or(Ok([0; 32]), array)?,
         head: array(&row.head)?,
+        withheld: false,
     })
 }
 
-/// Opens rows of one channel.
+/// Opens rows of one channel, whole: for walks that hold each body against its commitment.
 ///
 /// # Errors
 /// A row does not open: nothing of the page is given then.
@@ -84,6 +85,18 @@ pub async fn open_rows(vault: &Vault, head: &Head, rows: Vec<Row>) -> Result<Vec
             }
         };
         facts.push(open(vault, &key, head, row)?);
+    }
+    Ok(facts)
+}
+
+/// Opens rows of one channel for somebody to read.
+async fn read_rows(vault: &Vault, head: &Head, mut rows: Vec<Row>) -> Result<Vec<Fact>, Fault> {
+    let reasons: Vec<Option<String>> = rows.iter_mut().map(|row| row.withheld.take()).collect();
+    let mut facts = open_rows(vault, head, rows).await?;
+    for (fact, reason) in facts.iter_mut().zip(reasons) {
+        if let Some(reason) = reason {
+            fact.withhold(&reason)?;
+        }
     }
     Ok(facts)
 }
@@ -106,7 +119,7 @@ pub async fn since(
     if !unbroken || !complete {
         return Err(Fault::Integrity("an entry is missing in a channel"));
     }
-    open_rows(vault, head, rows).await
+    read_rows(vault, head, rows).await
 }
 
 /// The newest entries with `from <= seq < before`, given in ascending order. `before` is at most one beyond the newest. A `seq` that is
@@ -129,7 +142,7 @@ pub async fn newest(
         return Err(Fault::Integrity("an entry is missing in a channel"));
     }
     rows.reverse();
-    open_rows(vault, head, rows).await
+    read_rows(vault, head, rows).await
 }
 
 /// One page over the readable spans of a channel (see [`crate::kernel::policy::spans`]), ascending, with whether there is more in
@@ -182,6 +195,27 @@ pub async fn page(
             }
             Ok((facts, more))
         }
+    }
+}
+
+/// The amendments and answers after `after` that are wanted, ascending.
+///
+/// # Errors
+/// The database's, or a row that does not open.
+pub async fn sequels(
+    tx: &mut Tx,
+    vault: &Vault,
+    head: &Head,
+    after: i64,
+    wanted: impl Fn(&Fact) -> bool,
+) -> Result<Vec<Fact>, Fault> {
+    const PAGE: i64 = 500;
+    let (mut found, mut at) = (Vec::new(), after);
+    loop {
+        let rows = sql::sequels(tx, head.n, at, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(found) };
+        at = last.seq;
+        found.extend(read_rows(vault, head, rows).await?.into_iter().filter(&wanted));
     }
 }
 

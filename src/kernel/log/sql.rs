@@ -11,8 +11,9 @@ statements! {
     CHANNEL_GET = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE id = $1";
     CHANNELS_OF = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE patient = $1 ORDER BY n";
     CHANNELS_ALL = "SELECT n, id, patient, seq, head, epoch, at FROM channel ORDER BY n";
-    FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
-    BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
+    BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    SEQUELS = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.kind IN (5, 13) ORDER BY entry.seq LIMIT $3";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
     COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
@@ -23,6 +24,8 @@ statements! {
     LINKED = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 GROUP BY item, channel, kind";
     LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
     CLEAR_THING = "DELETE FROM thing";
+    WITHHOLD = "INSERT INTO withheld (channel, seq, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    CLEAR_WITHHELD = "DELETE FROM withheld";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
     HEADS_AFTER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n > $1 ORDER BY n LIMIT $2";
     HEAD_BY_NUMBER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n = $1";
@@ -35,6 +38,7 @@ statements! {
     AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";
     AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
     AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
+    AUDIT_BEFORE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
 }
 
 /// A row of `channel`.
@@ -112,6 +116,8 @@ pub struct Row {
     pub files: Option<Vec<u8>>,
     /// Chain after it.
     pub head: Vec<u8>,
+    /// Why its content is not read any more.
+    pub withheld: Option<String>,
 }
 
 /// Where a channel stands.
@@ -229,6 +235,22 @@ pub async fn forward(tx: &mut Tx, n: i64, after: i64, to: i64, limit: i64) -> sq
 /// The database's.
 pub async fn backward(tx: &mut Tx, n: i64, from: i64, before: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
     on_db!(tx, |c| sqlx::query_as(BACKWARD).bind(n).bind(from).bind(before).bind(limit).fetch_all(c).await)
+}
+
+/// Amendments and answers with `after < seq`, ascending: what may speak of a message again.
+///
+/// # Errors
+/// The database's.
+pub async fn sequels(tx: &mut Tx, n: i64, after: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    on_db!(tx, |c| sqlx::query_as(SEQUELS).bind(n).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// From now on an entry is read without its content.
+///
+/// # Errors
+/// The database's.
+pub async fn withhold(tx: &mut Tx, n: i64, seq: i64, reason: &str) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(WITHHOLD).bind(n).bind(seq).bind(reason).execute(c).await.map(drop))
 }
 
 /// Entries in the order they were committed: `(n, channel number, seq)`.
@@ -354,12 +376,13 @@ pub async fn linked_within(
     })?)
 }
 
-/// Empties the things: they are rebuilt from the log.
+/// Empties the things, and what is withheld: they are rebuilt from the log.
 ///
 /// # Errors
 /// The database's.
-pub async fn clear_things(tx: &mut Tx) -> sqlx::Result<()> {
-    on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))
+pub async fn clear(tx: &mut Tx) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))?;
+    on_db!(tx, |c| sqlx::query(CLEAR_WITHHELD).execute(c).await.map(drop))
 }
 
 /// The channel of a small number.
@@ -403,6 +426,14 @@ pub async fn audit_streams(tx: &mut Tx) -> sqlx::Result<Vec<i64>> {
 /// The database's.
 pub async fn audit_newest(tx: &mut Tx, stream: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
     on_db!(tx, |c| sqlx::query_as(AUDIT_NEWEST).bind(stream).fetch_optional(c).await)
+}
+
+/// Rows of a stream before `n`, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_before(tx: &mut Tx, stream: i64, n: i64, limit: i64) -> sqlx::Result<Vec<AuditLine>> {
+    on_db!(tx, |c| sqlx::query_as(AUDIT_BEFORE).bind(stream).bind(n).bind(limit).fetch_all(c).await)
 }
 
 /// Rows of a stream after `n`, ascending.
