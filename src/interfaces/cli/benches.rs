@@ -33,7 +33,7 @@ pub async fn bench(place: &Place, typed: Bench) -> anyhow::Result<()> {
 async fn appends(place: &Place, typed: &Append) -> anyhow::Result<()> {
     let spare = Spare::new()?;
     let parent = typed.folder.as_deref().unwrap_or(spare.path());
-    let rows = append::run(parent, &typed.options()).await?;
+    let rows = append::run(parent, &typed.options(), place.database.as_ref()).await?;
     if place.json {
         return Ok(print::lines([serde_json::json!({ "append": rows }).to_string()])?);
     }
