@@ -4,7 +4,9 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::patients::Responsibility;
-use crate::kernel::base::{ItemId, PatientId, UserId};
+use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, UserId};
+use crate::kernel::engine::Said;
+use crate::kernel::log::scan::Line;
 
 /// The events of this feature.
 pub const EVENTS: &[&str] = &[ADDED, CHANGED, CLOSED];
@@ -229,6 +231,33 @@ pub struct Closed {
     /// Why; said to staff only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What an entry about an item says, for a search. Notes of the source are for staff, and an entry may stand where family reads.
+pub(super) fn words(line: &Line) -> Result<Option<Said>, Fault> {
+    let displays = |codes: Vec<Code>| codes.into_iter().filter_map(|code| code.display);
+    Ok(match &*line.event {
+        ADDED => {
+            let Added { id, content: Content { title, detail, codes, .. }, .. } = line.read()?;
+            let said = Said::first(ThingId(id.0)).has("title", [title]).has("detail", detail);
+            Some(said.has("codes", displays(codes)))
+        }
+        CHANGED => {
+            let Changed { item, title, detail, codes, .. } = line.read()?;
+            let mut said = Said::more(ThingId(item.0));
+            if let Some(title) = title {
+                said = said.has("title", [title]);
+            }
+            if let Some(detail) = detail {
+                said = said.has("detail", detail);
+            }
+            if let Some(codes) = codes {
+                said = said.has("codes", displays(codes));
+            }
+            Some(said)
+        }
+        _ => None,
+    })
 }
 
 /// A member that is there, null or not.

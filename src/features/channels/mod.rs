@@ -18,15 +18,16 @@ use serde_json::Value;
 
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
-pub use pages::{in_view, list};
+pub use pages::{in_view, list, spans_of};
 pub use words::{Class, Form, Sbar, Words};
 
 #[cfg(test)]
 pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Said, Write};
 use crate::kernel::log::Fact;
+use crate::kernel::log::scan::Line;
 
 /// The record kinds `channel.*` and `message.*`.
 pub struct Channels;
@@ -121,5 +122,9 @@ impl Feature for Channels {
 
     fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
         chart::resources(fact, context)
+    }
+
+    fn words(&self, line: &Line) -> Result<Option<Said>, Fault> {
+        posting::words(line)
     }
 }

@@ -11,7 +11,8 @@ use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Data, Ledger, Reply, Write};
+use crate::kernel::engine::{Data, Ledger, Reply, Said, Write};
+use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::{Permit, Right};
 
@@ -166,6 +167,22 @@ pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
         entry: fact.id,
     });
     Ok(())
+}
+
+/// The message a correction names.
+#[derive(Deserialize)]
+struct Corrects {
+    message: ThingId,
+}
+
+/// What an entry about a message says, for a search.
+pub fn words(line: &Line) -> Result<Option<Said>, Fault> {
+    Ok(match &*line.event {
+        POSTED => Some(Said::first(line.id.into()).says(line.read::<Words>()?.texts())),
+        AMENDED => Some(Said::anew(line.read::<Corrects>()?.message).says(line.read::<Words>()?.texts())),
+        RETRACTED => Some(Said::taken_back(line.read::<Corrects>()?.message)),
+        _ => None,
+    })
 }
 
 async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
