@@ -4,6 +4,7 @@
 pub mod folder;
 pub mod init;
 pub mod node;
+pub mod record;
 pub mod serve;
 pub mod settings;
 

@@ -2,6 +2,7 @@
 //! what comes back as frames. They open no transaction and decide nothing.
 
 pub mod cli;
+pub mod documents;
 pub mod http;
 pub mod pin;
 pub mod socket;

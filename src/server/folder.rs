@@ -51,6 +51,12 @@ impl Folder {
         self.path.join("keys.db")
     }
 
+    /// Says that the record is not in this folder: see [`super::record`].
+    #[must_use]
+    pub fn elsewhere(&self) -> PathBuf {
+        self.path.join("database")
+    }
+
     /// The key-encryption key.
     #[must_use]
     pub fn kek(&self) -> PathBuf {
@@ -78,7 +84,7 @@ impl Folder {
     /// Whether `init` was here.
     #[must_use]
     pub fn is_initialised(&self) -> bool {
-        self.record().exists() && self.keys().exists()
+        self.elsewhere().exists() || self.record().exists() && self.keys().exists()
     }
 
     /// # Errors

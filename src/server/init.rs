@@ -9,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::node::{make_document_key, provider, unseal};
+use super::record::Record;
 use super::{Folder, Hold, Node, Opened};
 use crate::features::identity;
 use crate::interfaces::tls::{self, Files};
@@ -20,7 +21,7 @@ use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{KeyOwner, KeyProvider};
 use crate::kernel::engine::Silent;
 use crate::kernel::log::Vault;
-use crate::kernel::store::{Db, Keys, Location, Schema, WrappedKey, setting};
+use crate::kernel::store::{Db, Keys, Schema, WrappedKey, setting};
 
 /// What was made.
 #[derive(Clone, Debug, Serialize)]
@@ -40,10 +41,12 @@ pub struct Made {
 /// # Errors
 /// A sentence. When the folder is not empty, nothing was changed; later failures leave nothing behind either.
 pub async fn init(folder: &Folder, config: &Config, organization: Option<&str>) -> anyhow::Result<Made> {
+    let record = Record::new(folder, config);
+    record.demand_free().await?;
     folder.create()?;
     let hold = folder.try_hold()?.context("Another process makes a data folder here.")?;
     let making = async {
-        let made = make(folder, config).await?;
+        let made = make(folder, config, &record).await?;
         found(folder, hold, config, organization).await?;
         Ok(made)
     };
@@ -65,8 +68,17 @@ async fn found(folder: &Folder, hold: Hold, config: &Config, organization: Optio
 
 /// Takes away what was made: the folder was empty before.
 fn undo(folder: &Folder) {
-    for name in ["record.db", "record.db-wal", "record.db-shm", "keys.db", "keys.db-wal", "keys.db-shm", "kek", "lock"]
-    {
+    for name in [
+        "record.db",
+        "record.db-wal",
+        "record.db-shm",
+        "keys.db",
+        "keys.db-wal",
+        "keys.db-shm",
+        "kek",
+        "lock",
+        "database",
+    ] {
         let _ = fs::remove_file(folder.path().join(name));
     }
     for name in ["tls", "files"] {
@@ -75,20 +87,20 @@ fn undo(folder: &Folder) {
     let _ = fs::remove_dir(folder.path());
 }
 
-async fn make(folder: &Folder, config: &Config) -> anyhow::Result<Made> {
+async fn make(folder: &Folder, config: &Config, record: &Record) -> anyhow::Result<Made> {
     let world = World::system();
     if config.keys.provider == KeySource::File {
         create_key_file(&world, &folder.kek()).context("The key file cannot be written")?;
     }
     let provider = provider(folder, config, 1)?;
     let deployment = DeploymentId(world.id());
-    let keys = Keys::open(&Location::File(folder.keys())).await?;
+    let keys = Keys::open(&record.keys).await?;
     for owner in [KeyOwner::System, KeyOwner::Signer] {
         commit_key(&world, &*provider, deployment, owner, &keys).await?;
     }
     let keyring = Keyring::sealed();
     unseal(&keyring, Arc::clone(&provider), deployment, config, &keys).await?;
-    let db = Db::open(&Location::File(folder.record()), Schema::Record).await?;
+    let db = Db::open(&record.record, Schema::Record).await?;
     let vault = Vault::new(keyring, keys.clone(), deployment, world.clone());
     make_document_key(&db, &vault).await?;
     fs::create_dir(folder.files()).context("The folder of files cannot be made")?;
@@ -102,6 +114,7 @@ async fn make(folder: &Folder, config: &Config) -> anyhow::Result<Made> {
     }
     setting::put(&mut tx, setting::DEPLOYMENT, deployment.bytes()).await?;
     tx.commit().await?;
+    record.remember(folder, deployment)?;
     db.close().await;
     keys.db().close().await;
     let certificate = config.tls.certificate.clone().unwrap_or_else(|| Files::of_folder(folder.path()).certificate);

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::record::Record;
 use super::{Folder, Hold};
 use crate::features::FEATURES;
 use crate::features::identity::Door;
@@ -19,7 +20,7 @@ use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError
 use crate::kernel::engine::{Engine, Outlet, Registry, Shared};
 use crate::kernel::log::{self, Vault, vault};
 use crate::kernel::policy::Book;
-use crate::kernel::store::{Db, Keys, Location, setting};
+use crate::kernel::store::{Db, Keys, Location, Schema, setting};
 
 /// What the document key is sealed as: its row and revision under the system key.
 const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
@@ -62,19 +63,19 @@ impl Node {
         world: World,
         outlet: Arc<dyn Outlet>,
     ) -> anyhow::Result<Opened> {
-        folder.demand_initialised()?;
-        let keys = Keys::open(&Location::File(folder.keys())).await.context("keys.db cannot be opened")?;
+        let record = Record::of(&folder, &config)?;
+        let cannot = |name| format!("{name} cannot be opened");
+        let keys = Keys::open(&record.keys).await.with_context(|| cannot(record.keys_name()))?;
         let newest = keys.list().await?.iter().map(|row| row.kek_version).max().unwrap_or(1);
-        let version = u32::try_from(newest).context("keys.db names no key-encryption key")?;
+        let named = || format!("{} names no key-encryption key", record.keys_name());
+        let version = u32::try_from(newest).with_context(named)?;
         let provider = match provider(&folder, &config, version) {
             Ok(provider) => provider,
             Err(KeyFileError::Missing) => return Ok(Opened::Sealed(missing(&folder, &config), hold)),
             Err(error) => return Err(anyhow!("{error}.").context(folder.kek().display().to_string())),
         };
-        let db = Db::open(&Location::File(folder.record()), crate::kernel::store::Schema::Record)
-            .await
-            .context("record.db cannot be opened")?;
-        let deployment = deployment(&db).await?;
+        let db = Db::open(&record.record, Schema::Record).await.with_context(|| cannot(record.record_name()))?;
+        let deployment = deployment(&db, &record).await?;
         let keyring = Keyring::sealed();
         unseal(&keyring, provider, deployment, &config, &keys).await?;
         let vault = Vault::new(keyring, keys, deployment, world.clone());
@@ -174,14 +175,17 @@ fn missing(folder: &Folder, config: &Config) -> String {
     }
 }
 
-async fn deployment(db: &Db) -> anyhow::Result<DeploymentId> {
+async fn deployment(db: &Db, record: &Record) -> anyhow::Result<DeploymentId> {
     let value = setting::get(&mut db.read().await?, setting::DEPLOYMENT).await?;
-    let bytes = value.and_then(|value| <[u8; 16]>::try_from(value).ok());
-    Ok(DeploymentId::from_bytes(
-        bytes.context(
-            "record.db holds no deployment: `carethread init` was cut short. Remove the folder and repeat it",
-        )?,
-    ))
+    let bytes = value.and_then(|value| <[u8; 16]>::try_from(value).ok()).with_context(|| match record.record {
+        Location::File(_) => {
+            "record.db holds no deployment: `carethread init` was cut short. Remove the folder and repeat it"
+        }
+        Location::Postgres(_) => "The database holds no deployment. Is it the one that `carethread init` was given?",
+    })?;
+    let found = DeploymentId::from_bytes(bytes);
+    record.demand_same(found)?;
+    Ok(found)
 }
 
 /// The name on signature lines.
@@ -202,7 +206,7 @@ pub(super) async fn unseal(
         Ok(rows.into_iter().map(vault::wrapped).collect::<Result<Vec<_>, Fault>>()?)
     };
     let (system, signer) = (rows(KeyOwner::System).await?, rows(KeyOwner::Signer).await?);
-    let signer = signer.last().context("keys.db holds no signer")?;
+    let signer = signer.last().context("There is no signer among the keys")?;
     keyring.unseal(provider, deployment, &signer_name(config, deployment), &system, signer).map_err(|fault| match fault
     {
         Fault::Integrity(_) => {

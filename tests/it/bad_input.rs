@@ -89,7 +89,7 @@ fn unreadable() -> Vec<(&'static str, String)> {
     ]
 }
 
-#[tokio::test]
+both!(a_frame_that_cannot_be_read_is_answered_and_the_connection_stays);
 async fn a_frame_that_cannot_be_read_is_answered_and_the_connection_stays() {
     let scene = Scene::new().await;
     let before = scene.size().await;
@@ -104,7 +104,7 @@ async fn a_frame_that_cannot_be_read_is_answered_and_the_connection_stays() {
     assert_eq!(scene.size().await, before);
 }
 
-#[tokio::test]
+both!(a_frame_that_can_be_read_is_answered_by_its_id_however_wrong_it_is);
 async fn a_frame_that_can_be_read_is_answered_by_its_id_however_wrong_it_is() {
     let scene = Scene::new().await;
     let mut raw = scene.raw().await;
@@ -118,7 +118,7 @@ async fn a_frame_that_can_be_read_is_answered_by_its_id_however_wrong_it_is() {
     }
 }
 
-#[tokio::test]
+both!(the_tenth_frame_that_cannot_be_read_closes);
 async fn the_tenth_frame_that_cannot_be_read_closes() {
     let scene = Scene::new().await;
     let mut raw = scene.raw().await;
@@ -132,7 +132,7 @@ async fn the_tenth_frame_that_cannot_be_read_closes() {
     scene.raw().await.is_alive().await;
 }
 
-#[tokio::test]
+both!(frames_at_the_limits_are_read);
 async fn frames_at_the_limits_are_read() {
     let scene = Scene::new().await;
     let mut raw = scene.raw().await;
@@ -153,7 +153,7 @@ async fn frames_at_the_limits_are_read() {
     }
 }
 
-#[tokio::test]
+both!(commands_that_make_no_sense_are_refused_by_name_and_store_nothing);
 async fn commands_that_make_no_sense_are_refused_by_name_and_store_nothing() {
     let scene = Scene::new().await;
     let (patient, staff) = (scene.ward.id("patient").to_owned(), scene.ward.id("staff").to_owned());
@@ -215,7 +215,7 @@ async fn commands_that_make_no_sense_are_refused_by_name_and_store_nothing() {
     assert_eq!(scene.size().await, before);
 }
 
-#[tokio::test]
+both!(the_item_of_another_patient_is_not_found_whoever_asks);
 async fn the_item_of_another_patient_is_not_found_whoever_asks() {
     let scene = Scene::with(super::server::ROOMY).await;
     let other = Ward::open(&scene.server, scene.lead.clone()).await;
@@ -241,7 +241,7 @@ async fn the_item_of_another_patient_is_not_found_whoever_asks() {
     assert_eq!(scene.size().await, before);
 }
 
-#[tokio::test]
+both!(a_frame_of_65536_bytes_passes_and_one_byte_more_closes_also_in_fragments);
 async fn a_frame_of_65536_bytes_passes_and_one_byte_more_closes_also_in_fragments() {
     let scene = Scene::new().await;
     let padded = |size: usize| {
@@ -276,7 +276,7 @@ async fn a_frame_of_65536_bytes_passes_and_one_byte_more_closes_also_in_fragment
 /// Why, first byte, payload, mask, close code.
 type Broken<'a> = (&'a str, u8, &'a [u8], Option<[u8; 4]>, u16);
 
-#[tokio::test]
+both!(protocol_errors_close_with_their_code);
 async fn protocol_errors_close_with_their_code() {
     let scene = Scene::new().await;
     let mut bystander = scene.server.socket(&scene.lead).await;
@@ -310,7 +310,7 @@ async fn protocol_errors_close_with_their_code() {
     assert!(bystander.events_so_far().await.is_empty(), "nobody else noticed");
 }
 
-#[tokio::test]
+both!(before_sign_in_four_small_frames_are_all);
 async fn before_sign_in_four_small_frames_are_all() {
     let scene = Scene::new().await;
     let login = json!({"id": 1, "op": "login", "data": {"token": "ct_pat_wrong"}}).to_string();
@@ -340,7 +340,7 @@ async fn before_sign_in_four_small_frames_are_all() {
     raw.is_alive().await;
 }
 
-#[tokio::test]
+both!(who_does_not_sign_in_is_closed_in_time);
 async fn who_does_not_sign_in_is_closed_in_time() {
     let scene = Scene::with("[limits]\nsign_in_seconds = 1\n").await;
     let mut raw = Raw::open(&scene.server, "").await;
@@ -360,7 +360,7 @@ async fn who_does_not_sign_in_is_closed_in_time() {
     assert!(matches!(end, Got::Close(4408) | Got::Gone), "{end:?}");
 }
 
-#[tokio::test]
+both!(a_frame_is_answered_with_the_id_it_had);
 async fn a_frame_is_answered_with_the_id_it_had() {
     let scene = Scene::new().await;
     let mut raw = scene.raw().await;

@@ -17,7 +17,7 @@ async fn judged(files: &[&Path]) -> Result<String, String> {
     if output.status.success() { Ok(said(output.stdout)) } else { Err(said(output.stderr)) }
 }
 
-#[tokio::test]
+both!(a_chart_can_read_what_it_is_given);
 async fn a_chart_can_read_what_it_is_given() {
     let server = Server::new().await;
     let lead = server.person("lead").await;

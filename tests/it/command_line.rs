@@ -1,7 +1,9 @@
 //! The command line: what each command answers, with which exit code, alone and beside a running server.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -27,17 +29,28 @@ fn members(object: &Value) -> Vec<&str> {
     names
 }
 
-#[tokio::test]
+/// The files of a house at rest, with what is in them.
+fn whole(house: &House) -> BTreeMap<PathBuf, Vec<u8>> {
+    let names = ["kek", "tls/cert.pem", "tls/key.pem", "record.db", "keys.db"].map(PathBuf::from);
+    names.into_iter().filter_map(|name| Some((name.clone(), std::fs::read(house.data().join(name)).ok()?))).collect()
+}
+
+both!(init_makes_a_folder_and_touches_none_that_is_there);
 async fn init_makes_a_folder_and_touches_none_that_is_there() {
     let house = House::new("").await;
     let mode = |name: &str| std::fs::metadata(house.data().join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("."), mode("kek"), mode("tls/key.pem")), (0o700, 0o400, 0o600));
-    for name in ["record.db", "keys.db", "files", "tls/cert.pem"] {
+    for name in ["files", "tls/cert.pem"] {
         assert!(house.data().join(name).exists(), "{name}");
     }
-    let before = std::fs::read(house.data().join("record.db")).unwrap();
+    for name in ["record.db", "keys.db"] {
+        assert_eq!(house.data().join(name).exists(), house.base().is_none(), "{name}");
+    }
+    let users = house.cli(&["user", "list"]).await.stdout;
+    let before = whole(&house);
     refused(&house.cli(&["init"]).await, "nothing was changed");
-    assert_eq!(std::fs::read(house.data().join("record.db")).unwrap(), before);
+    assert!(whole(&house) == before, "a second init changed a file");
+    assert_eq!(house.cli(&["user", "list"]).await.stdout, users);
     let mut other = tokio::process::Command::new(env!("CARGO_BIN_EXE_carethread"));
     other.args(["init", "--json", "--organization", "Riverside Clinic", "--data"]).arg(house.path("other"));
     let made = other.output().await.unwrap();
@@ -46,7 +59,7 @@ async fn init_makes_a_folder_and_touches_none_that_is_there() {
     assert_eq!(text(&made, "certificate_sha256").len(), 64);
 }
 
-#[tokio::test]
+both!(accounts_and_tokens_answer_alike_alone_and_beside_a_server);
 async fn accounts_and_tokens_answer_alike_alone_and_beside_a_server() {
     let house = House::new("").await;
     everything(&house, "alone").await;
@@ -86,7 +99,7 @@ async fn everything(house: &House, handle: &str) {
     refused(&by, "by");
 }
 
-#[tokio::test]
+both!(wrong_usage_is_2_and_a_folder_that_is_none_is_1);
 async fn wrong_usage_is_2_and_a_folder_that_is_none_is_1() {
     let house = House::new("").await;
     for line in ["", "nothing", "user add", "user add --handle a", "export --patient p --format odd --out o", "verify"]
@@ -105,7 +118,7 @@ async fn wrong_usage_is_2_and_a_folder_that_is_none_is_1() {
     }
 }
 
-#[tokio::test]
+both!(a_record_is_taken_out_and_checked_and_a_changed_byte_is_named);
 async fn a_record_is_taken_out_and_checked_and_a_changed_byte_is_named() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -160,7 +173,7 @@ fn flip_a_body(proof: &std::path::Path) {
     std::fs::write(&path, format!("{}{sign}{}", &before[..at], &before[at + 1..])).unwrap();
 }
 
-#[tokio::test]
+both!(the_record_itself_is_walked);
 async fn the_record_itself_is_walked() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -174,7 +187,7 @@ async fn the_record_itself_is_walked() {
     assert_eq!(doctor["ok"], json!(true), "{doctor}");
 }
 
-#[tokio::test]
+both!(the_configuration_is_checked_and_shown);
 async fn the_configuration_is_checked_and_shown() {
     let mut house = House::new("[limits]\nidle_minutes = 7\n").await;
     assert_eq!(house.cli(&["config", "check"]).await.json()["ok"], json!(true));
@@ -192,7 +205,7 @@ fn refused_by_line(done: &Done) {
     assert!(done.stderr.contains("line 2, column 1"), "{}", done.stderr);
 }
 
-#[tokio::test]
+both!(files_of_other_systems_come_in_once);
 async fn files_of_other_systems_come_in_once() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -221,7 +234,7 @@ async fn files_of_other_systems_come_in_once() {
     assert_eq!(list(&server.run(&nurse, "patient.list", json!({})).await, "patients").len(), 1);
 }
 
-#[tokio::test]
+both!(the_demo_can_be_used_as_printed);
 async fn the_demo_can_be_used_as_printed() {
     let house = House::new("").await;
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_carethread"));

@@ -94,7 +94,7 @@ async fn serve_with_failing_sync(house: House, when: &str) -> Server {
     house.serve_under(&["strace", "-D", "-f", "-qq", "-o", &quiet, "-e", "trace=fdatasync,fsync", "-e", &inject]).await
 }
 
-#[tokio::test]
+sqlite_only!(after_a_failed_sync_no_reply_rests_on_it, "The server itself syncs files only on SQLite.");
 async fn after_a_failed_sync_no_reply_rests_on_it() {
     let (mut house, ward, people) = house_with(WRITERS).await;
     let ward = Arc::new(ward);
@@ -139,7 +139,7 @@ async fn disk_fails(server: &Server) -> Child {
     panic!("strace did not attach");
 }
 
-#[tokio::test]
+sqlite_only!(a_disk_that_fails_gives_no_reply_to_a_write, "The server itself syncs files only on SQLite.");
 async fn a_disk_that_fails_gives_no_reply_to_a_write() {
     let (house, ward, people) = house_with(1).await;
     let (ward, by) = (Arc::new(ward), people[0].clone());
@@ -171,7 +171,7 @@ async fn a_disk_that_fails_gives_no_reply_to_a_write() {
     nothing_is_lost(house, &ward, &journal).await;
 }
 
-#[tokio::test]
+both!(a_server_told_to_end_finishes_what_it_replies_to_and_sends_clients_back);
 async fn a_server_told_to_end_finishes_what_it_replies_to_and_sends_clients_back() {
     let (house, ward, people) = house_with(WRITERS).await;
     let ward = Arc::new(ward);
@@ -206,7 +206,7 @@ async fn a_server_told_to_end_finishes_what_it_replies_to_and_sends_clients_back
     nothing_is_lost(house, &ward, &kept).await;
 }
 
-#[tokio::test]
+both!(a_copy_of_the_files_taken_at_any_moment_holds_every_reply_before_it);
 async fn a_copy_of_the_files_taken_at_any_moment_holds_every_reply_before_it() {
     // What a power loss leaves: files as they are between two writes of the server, opened elsewhere.
     let (house, ward, people) = house_with(2).await;
@@ -228,7 +228,7 @@ async fn a_copy_of_the_files_taken_at_any_moment_holds_every_reply_before_it() {
     }
 }
 
-#[tokio::test]
+both!(a_reply_can_be_fetched_again_after_any_end);
 async fn a_reply_can_be_fetched_again_after_any_end() {
     let (house, ward, people) = house_with(1).await;
     let server = house.serve().await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::server::{Server, text};
 use super::ward::Ward;
 
-#[tokio::test]
+both!(a_client_that_others_wrote_signs_in_in_every_way_and_is_heard);
 async fn a_client_that_others_wrote_signs_in_in_every_way_and_is_heard() {
     let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
     let python = python.expect("CARETHREAD_TEST_PYTHON names a Python with websockets: tests/run makes one");

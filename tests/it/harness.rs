@@ -2,7 +2,7 @@
 
 use super::server::Server;
 
-#[tokio::test]
+both!(a_new_server_lives_and_ends_when_told_to);
 async fn a_new_server_lives_and_ends_when_told_to() {
     let server = Server::new().await;
     let answer = server.request("GET /livez", "", b"").await;

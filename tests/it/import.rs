@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
+use carethread::on_db;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, Row, SqliteConnection};
 
 use super::chance::fresh_id;
+use super::database::Tables;
 use super::server::{House, ROOMY, Server, list, sample, text};
 
 /// What files read in one call are known to hold.
@@ -64,14 +64,14 @@ async fn import(house: &House, files: &[String]) -> (i32, Value) {
 
 /// Resources kept, and entries of the whole record.
 async fn size(house: &House) -> (i64, i64) {
-    let options = SqliteConnectOptions::new().filename(house.data().join("record.db")).read_only(true);
-    let mut database = SqliteConnection::connect_with(&options).await.unwrap();
+    let mut tables = Tables::of(house).await;
     let count = "SELECT (SELECT count(*) FROM imported_resource), (SELECT count(*) FROM entry)";
-    let row = sqlx::query(count).fetch_one(&mut database).await.unwrap();
-    (row.get(0), row.get(1))
+    let counted = on_db!(tables, |c| sqlx::query_as(count).fetch_one(c).await).unwrap();
+    tables.close().await;
+    counted
 }
 
-#[tokio::test]
+both!(every_sample_is_understood_as_far_as_it_goes_and_a_second_import_changes_nothing);
 async fn every_sample_is_understood_as_far_as_it_goes_and_a_second_import_changes_nothing() {
     for expected in SAMPLES {
         let server = Server::new().await;
@@ -115,7 +115,7 @@ async fn every_sample_is_understood_as_far_as_it_goes_and_a_second_import_change
     }
 }
 
-#[tokio::test]
+both!(files_of_one_patient_give_the_same_in_one_call_or_one_by_one_beside_a_server_or_alone);
 async fn files_of_one_patient_give_the_same_in_one_call_or_one_by_one_beside_a_server_or_alone() {
     let files = files("ckd-betsy");
     let (alone, one_by_one) = (House::new(ROOMY).await, Server::new().await);
@@ -140,7 +140,7 @@ async fn files_of_one_patient_give_the_same_in_one_call_or_one_by_one_beside_a_s
     assert_eq!(joined["patient"], done["patients"][0]["id"]);
 }
 
-#[tokio::test]
+both!(a_bundle_that_cannot_be_read_names_the_place_and_brings_nothing);
 async fn a_bundle_that_cannot_be_read_names_the_place_and_brings_nothing() {
     let server = Server::new().await;
     let patient = json!({"resource": {"resourceType": "Patient", "id": "p1", "name": [{"text": "Ann"}]}});
@@ -190,7 +190,7 @@ async fn a_bundle_that_cannot_be_read_names_the_place_and_brings_nothing() {
     assert_eq!((code, list(&done, "patients").len(), list(&done, "not_understood").len()), (0, 1, 1), "{done}");
 }
 
-#[tokio::test]
+both!(an_import_over_http_answers_what_the_command_line_prints);
 async fn an_import_over_http_answers_what_the_command_line_prints() {
     let server = Server::new().await;
     let (nurse, relative) =

@@ -21,7 +21,7 @@ async fn seen(server: &Server, ward: &Ward, people: &[&Person]) -> Vec<Value> {
     answers
 }
 
-#[tokio::test]
+both!(what_is_rebuilt_from_the_log_answers_as_what_was_there);
 async fn what_is_rebuilt_from_the_log_answers_as_what_was_there() {
     let server = Server::new().await;
     let lead = server.person("lead").await;

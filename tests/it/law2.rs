@@ -292,7 +292,7 @@ fn same(person: &Person, reduced: &Sight, later: &Sight) {
     }
 }
 
-#[tokio::test]
+both!(a_snapshot_with_later_events_is_a_later_snapshot);
 async fn a_snapshot_with_later_events_is_a_later_snapshot() {
     let mut chance = Chance::new("a_snapshot_with_later_events_is_a_later_snapshot");
     let server = Server::new().await;

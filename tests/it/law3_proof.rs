@@ -76,7 +76,7 @@ impl Proof {
     }
 }
 
-#[tokio::test]
+both!(an_unchanged_proof_verifies_anywhere_and_against_a_pinned_key);
 async fn an_unchanged_proof_verifies_anywhere_and_against_a_pinned_key() {
     let proof = Proof::new().await;
     let (code, told, sentence) = proof.verified("same", &proof.files, &[]).await;
@@ -99,7 +99,7 @@ async fn an_unchanged_proof_verifies_anywhere_and_against_a_pinned_key() {
     assert_eq!(leaves.len(), 168 * entries);
 }
 
-#[tokio::test]
+both!(any_changed_byte_of_any_file_is_found);
 async fn any_changed_byte_of_any_file_is_found() {
     let proof = Proof::new().await;
     for (path, bytes) in &proof.files {
@@ -111,7 +111,7 @@ async fn any_changed_byte_of_any_file_is_found() {
     }
 }
 
-#[tokio::test]
+both!(a_missing_or_an_added_file_is_found);
 async fn a_missing_or_an_added_file_is_found() {
     let proof = Proof::new().await;
     for path in proof.files.keys() {
@@ -145,7 +145,7 @@ fn with_hashes(mut files: BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u
     files
 }
 
-#[tokio::test]
+both!(entries_and_leaves_moved_by_a_forger_without_the_key_are_found);
 async fn entries_and_leaves_moved_by_a_forger_without_the_key_are_found() {
     let proof = Proof::new().await;
     let lines = |files: &BTreeMap<PathBuf, Vec<u8>>| -> Vec<String> {

@@ -40,7 +40,7 @@ async fn left_at(server: &Server, ward: &Ward, channel: &str, person: &Person) -
     leaving.unwrap_or_else(|| panic!("nobody left {channel}"))["seq"].as_i64().unwrap()
 }
 
-#[tokio::test]
+both!(after_the_entry_that_removes_somebody_they_are_sent_nothing);
 async fn after_the_entry_that_removes_somebody_they_are_sent_nothing() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -71,7 +71,7 @@ async fn after_the_entry_that_removes_somebody_they_are_sent_nothing() {
     assert_eq!(again["reset"], json!([staff]));
 }
 
-#[tokio::test]
+both!(a_removal_of_oneself_ends_what_is_sent_as_well);
 async fn a_removal_of_oneself_ends_what_is_sent_as_well() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -83,7 +83,7 @@ async fn a_removal_of_oneself_ends_what_is_sent_as_well() {
     assert!(events.iter().all(|event| event["event"] != "message.posted"), "{events:?}");
 }
 
-#[tokio::test]
+both!(who_comes_back_does_not_see_what_was_said_meanwhile);
 async fn who_comes_back_does_not_see_what_was_said_meanwhile() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -123,7 +123,7 @@ async fn who_comes_back_does_not_see_what_was_said_meanwhile() {
     assert_eq!(events, expected);
 }
 
-#[tokio::test]
+both!(a_membership_with_an_end_ends_by_the_clock);
 async fn a_membership_with_an_end_ends_by_the_clock() {
     let server = Server::new().await;
     let (ward, _) = ward_with(&server, "nurse", json!({})).await;
@@ -159,7 +159,7 @@ async fn sight(server: &Server, ward: &Ward, person: &Person) -> Vec<String> {
     answers
 }
 
-#[tokio::test]
+both!(what_staff_do_among_themselves_changes_nothing_in_the_sight_of_family_and_strangers);
 async fn what_staff_do_among_themselves_changes_nothing_in_the_sight_of_family_and_strangers() {
     let server = Server::new().await;
     let (mut ward, _) = ward_with(&server, "nurse", json!({})).await;
@@ -210,7 +210,7 @@ async fn what_staff_do_among_themselves_changes_nothing_in_the_sight_of_family_a
     assert!(sockets[2].events_so_far().await.is_empty());
 }
 
-#[tokio::test]
+both!(a_change_of_a_shared_item_names_nothing_that_family_may_not_see);
 async fn a_change_of_a_shared_item_names_nothing_that_family_may_not_see() {
     let server = Server::new().await;
     let (ward, _) = ward_with(&server, "nurse", json!({})).await;
@@ -227,7 +227,7 @@ async fn a_change_of_a_shared_item_names_nothing_that_family_may_not_see() {
     assert!(items.contains("Walk") && !items.contains(ward.id("goal")), "{items}");
 }
 
-#[tokio::test]
+both!(a_cursor_of_a_hidden_channel_is_answered_as_one_of_a_channel_that_never_was);
 async fn a_cursor_of_a_hidden_channel_is_answered_as_one_of_a_channel_that_never_was() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -266,7 +266,7 @@ async fn a_cursor_of_a_hidden_channel_is_answered_as_one_of_a_channel_that_never
     }
 }
 
-#[tokio::test]
+both!(a_mention_does_not_tell_who_exists);
 async fn a_mention_does_not_tell_who_exists() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -285,7 +285,7 @@ async fn a_mention_does_not_tell_who_exists() {
     }
 }
 
-#[tokio::test]
+both!(a_suspended_account_is_sent_nothing_two_seconds_later);
 async fn a_suspended_account_is_sent_nothing_two_seconds_later() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -299,7 +299,7 @@ async fn a_suspended_account_is_sent_nothing_two_seconds_later() {
     server.cli(&["user", "restore", "--handle", "nurse"]).await;
 }
 
-#[tokio::test]
+both!(a_revoked_token_closes_its_sockets_and_no_other);
 async fn a_revoked_token_closes_its_sockets_and_no_other() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
@@ -315,7 +315,7 @@ async fn a_revoked_token_closes_its_sockets_and_no_other() {
     assert_eq!(second.event().await["event"], "message.posted");
 }
 
-#[tokio::test]
+both!(a_record_leaves_by_the_command_line_alone_and_not_unseen);
 async fn a_record_leaves_by_the_command_line_alone_and_not_unseen() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;

@@ -170,7 +170,7 @@ async fn end_of_life(
     (server.kill().await, kept)
 }
 
-#[tokio::test]
+both!(every_replied_write_is_present_exactly_once_after_fifty_kills);
 async fn every_replied_write_is_present_exactly_once_after_fifty_kills() {
     let mut chance = Chance::new("every_replied_write_is_present_exactly_once_after_fifty_kills");
     let mut server = Server::new().await;

@@ -56,7 +56,7 @@ async fn write(server: Arc<Server>, ward: Arc<Ward>, by: Person, mut chance: Cha
     places
 }
 
-#[tokio::test]
+both!(seq_is_one_to_n_in_every_channel_for_everyone_who_reads_it);
 async fn seq_is_one_to_n_in_every_channel_for_everyone_who_reads_it() {
     let mut chance = Chance::new("seq_is_one_to_n_in_every_channel_for_everyone_who_reads_it");
     let server = Arc::new(Server::new().await);

@@ -59,7 +59,7 @@ fn identifier(resource: &Value) -> String {
     text(&resource["identifier"][0], "value")
 }
 
-#[tokio::test]
+both!(every_exported_message_points_at_the_plan_item_it_is_about);
 async fn every_exported_message_points_at_the_plan_item_it_is_about() {
     let server = Server::new().await;
     let ward = a_busy_ward(&server).await;

@@ -33,7 +33,7 @@ fn bearer(person: &Person) -> String {
     format!("Authorization: Bearer {}\r\n", person.token)
 }
 
-#[tokio::test]
+both!(commands_beyond_the_rate_are_refused_with_the_time_to_wait);
 async fn commands_beyond_the_rate_are_refused_with_the_time_to_wait() {
     let server = Server::with("[limits]\ncommands_per_second = 10\ncommands_burst = 20\n").await;
     let (nurse, other) = (server.person("nurse").await, server.person("other").await);
@@ -63,7 +63,7 @@ async fn commands_beyond_the_rate_are_refused_with_the_time_to_wait() {
     socket.run("channel.list", json!({})).await;
 }
 
-#[tokio::test]
+both!(operations_over_http_are_counted_by_token);
 async fn operations_over_http_are_counted_by_token() {
     let server = Server::with("[limits]\ncommands_per_second = 2\ncommands_burst = 10\n").await;
     let (nurse, other) = (server.person("nurse").await, server.person("other").await);
@@ -83,7 +83,7 @@ async fn operations_over_http_are_counted_by_token() {
     assert_eq!(server.ask(&other, "channel.list", json!({})).await.status, 200);
 }
 
-#[tokio::test]
+both!(more_than_32_unanswered_commands_are_refused);
 async fn more_than_32_unanswered_commands_are_refused() {
     let server = Server::new().await;
     let done = server.house.cli_with(
@@ -106,7 +106,7 @@ async fn more_than_32_unanswered_commands_are_refused() {
     }
 }
 
-#[tokio::test]
+both!(a_slow_reader_is_closed_and_loses_nothing_and_the_others_go_on);
 async fn a_slow_reader_is_closed_and_loses_nothing_and_the_others_go_on() {
     let (server, ward) = a_ward(ROOMY).await;
     let lead = &ward.lead;
@@ -159,7 +159,7 @@ async fn last_seq(server: &Server, person: &Person, channel: &str) -> i64 {
     found["last_seq"].as_i64().unwrap()
 }
 
-#[tokio::test]
+both!(a_reader_that_is_only_slow_is_told_4513);
 async fn a_reader_that_is_only_slow_is_told_4513() {
     let (server, ward) = a_ward(ROOMY).await;
     let mut slow = Raw::open_narrow(&server, &bearer(&ward.lead)).await;
@@ -183,7 +183,7 @@ async fn a_reader_that_is_only_slow_is_told_4513() {
     assert!(matches!(end, Got::Close(4513) | Got::Gone), "{end:?}");
 }
 
-#[tokio::test]
+both!(a_credential_in_the_url_is_refused_and_not_logged);
 async fn a_credential_in_the_url_is_refused_and_not_logged() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -200,7 +200,7 @@ async fn a_credential_in_the_url_is_refused_and_not_logged() {
     assert!(!server.house.log().contains(&nurse.token), "the token stands in the log");
 }
 
-#[tokio::test]
+both!(an_upgrade_from_a_foreign_page_is_refused_whatever_the_credential);
 async fn an_upgrade_from_a_foreign_page_is_refused_whatever_the_credential() {
     let server = Server::with(&format!("{ROOMY}[http]\norigins = [\"https://chat.example.org\"]\n")).await;
     let nurse = server.person("nurse").await;
@@ -236,7 +236,7 @@ async fn an_upgrade_from_a_foreign_page_is_refused_whatever_the_credential() {
     assert_ne!(upgrade(&server, "", &twice).await.status, 101, "an allowed origin does not cover a second one");
 }
 
-#[tokio::test]
+both!(what_is_no_upgrade_of_ours_is_refused);
 async fn what_is_no_upgrade_of_ours_is_refused() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -257,7 +257,7 @@ async fn what_is_no_upgrade_of_ours_is_refused() {
     assert_eq!(wrong.status, 401, "{}", wrong.text);
 }
 
-#[tokio::test]
+both!(operations_over_http_refuse_what_sockets_refuse);
 async fn operations_over_http_refuse_what_sockets_refuse() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -304,7 +304,7 @@ async fn operations_over_http_refuse_what_sockets_refuse() {
     }
 }
 
-#[tokio::test]
+both!(sockets_beyond_the_number_of_one_person_are_refused_and_the_others_stay);
 async fn sockets_beyond_the_number_of_one_person_are_refused_and_the_others_stay() {
     let server = Server::with("[limits]\nsockets_per_user = 2\n").await;
     let (nurse, other) = (server.person("nurse").await, server.person("other").await);

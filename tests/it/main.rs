@@ -3,13 +3,48 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a failure shows the seed and the server's last words")]
 
+/// A test, written once, that runs on both databases: stands before `async fn name()`.
+macro_rules! both {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test]
+            async fn sqlite() {
+                crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                crate::database::on(crate::database::Database::Postgres, super::$name()).await;
+            }
+        }
+    };
+}
+
+/// A test about something that only one of the databases has; says what.
+macro_rules! sqlite_only {
+    ($name:ident, $why:literal) => {
+        mod $name {
+            #[doc = $why]
+            #[tokio::test]
+            async fn sqlite() {
+                crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
+            }
+        }
+    };
+}
+
+#[path = "../postgres/mod.rs"]
+mod postgres;
+
 mod chance;
+mod database;
 mod http;
 mod raw;
 mod server;
 mod socket;
 mod ward;
 
+mod asks;
 mod bad_input;
 mod chart;
 mod command_line;
@@ -28,4 +63,6 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod postgres_place;
+mod search;
 mod serving;

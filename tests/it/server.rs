@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::database::{Base, Database};
 use super::http::{Answer, Connection};
 use super::socket::Socket;
 
@@ -26,6 +27,8 @@ const START: Duration = Duration::from_secs(60);
 /// A data folder with everything around it. Nothing serves it yet.
 pub struct House {
     root: TempDir,
+    /// Where the record is kept on PostgreSQL.
+    base: Option<Base>,
     environment: Vec<(String, String)>,
 }
 
@@ -63,10 +66,14 @@ impl Done {
 }
 
 impl House {
-    /// Makes a data folder with the given configuration (TOML).
+    /// Makes a data folder with the given configuration (TOML), on the database that the test runs on.
     pub async fn new(config: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let house = Self { root, environment: Vec::new() };
+        let base = match Database::chosen() {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Base::new()),
+        };
+        let house = Self { root, base, environment: Vec::new() };
         std::fs::create_dir(house.path("tmp")).unwrap();
         std::fs::write(house.path("config.toml"), config).unwrap();
         house.cli(&["init"]).await.json();
@@ -83,6 +90,11 @@ impl House {
         self.path("data")
     }
 
+    /// Where the record is kept on PostgreSQL; on SQLite, in the data folder, there is none.
+    pub fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
+    }
+
     /// A file beside the data folder; `server.log` is what servers wrote to standard error, `tmp` their temporary folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
@@ -94,6 +106,10 @@ impl House {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg("--data").arg(self.data()).arg("--config").arg(self.path("config.toml"));
         command.env("TMPDIR", self.path("tmp")).stdin(Stdio::null()).kill_on_drop(true);
+        command.env_remove("CARETHREAD_DATABASE_URL");
+        if let Some(base) = &self.base {
+            command.env("CARETHREAD_DATABASE_URL", &base.url);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -142,14 +158,19 @@ impl House {
         Server { house: self, address, tls, child, idle: Mutex::default() }
     }
 
-    /// Another house with the data as it is on the disk at this moment, whatever a server is doing to it.
+    /// Another house with the data as it is at this moment, whatever a server is doing to it: files as they are on the disk, and what
+    /// PostgreSQL gives whoever reads now.
     pub async fn copied(&self) -> Self {
         let root = tempfile::tempdir().unwrap();
         let copy =
             Command::new("cp").arg("-a").arg(self.root.path().join(".")).arg(root.path()).status().await.unwrap();
         assert!(copy.success());
         let _ = std::fs::remove_file(root.path().join("data/control.sock"));
-        Self { root, environment: self.environment.clone() }
+        let base = match &self.base {
+            Some(base) => Some(base.copied().await),
+            None => None,
+        };
+        Self { root, base, environment: self.environment.clone() }
     }
 
     /// Everything servers of this house wrote to standard error.
@@ -193,10 +214,9 @@ impl Server {
     }
 
     fn take(&mut self) -> House {
-        let environment = std::mem::take(&mut self.house.environment);
         // The house moves out; what stays behind is dropped with the rest.
-        let spare = House { root: tempfile::tempdir().unwrap(), environment: Vec::new() };
-        House { environment, ..std::mem::replace(&mut self.house, spare) }
+        let spare = House { root: tempfile::tempdir().unwrap(), base: None, environment: Vec::new() };
+        std::mem::replace(&mut self.house, spare)
     }
 
     /// Runs a command with `--json`; the running server executes it.
@@ -269,6 +289,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Before its database is taken away under it.
+        let _ = self.child.start_kill();
         if std::thread::panicking() {
             let log = self.house.log();
             let tail: Vec<&str> = log.lines().rev().take(30).collect();

@@ -15,7 +15,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-#[tokio::test]
+both!(a_wrong_key_file_ends_the_start_with_a_sentence);
 async fn a_wrong_key_file_ends_the_start_with_a_sentence() {
     let house = House::new("").await;
     let kek = house.data().join("kek");
@@ -42,7 +42,7 @@ async fn a_wrong_key_file_ends_the_start_with_a_sentence() {
     assert!(second.stderr.contains("holds"), "{}", second.stderr);
 }
 
-#[tokio::test]
+both!(without_its_key_the_server_lives_sealed);
 async fn without_its_key_the_server_lives_sealed() {
     let house = House::new("").await;
     std::fs::remove_file(house.data().join("kek")).unwrap();
@@ -59,7 +59,7 @@ async fn without_its_key_the_server_lives_sealed() {
     assert_eq!(server.ended().await.1, Some(0));
 }
 
-#[tokio::test]
+both!(told_to_seal_it_forgets_its_keys);
 async fn told_to_seal_it_forgets_its_keys() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -76,7 +76,7 @@ async fn told_to_seal_it_forgets_its_keys() {
     server.run(&nurse, "patient.list", json!({})).await;
 }
 
-#[tokio::test]
+both!(a_session_opens_by_password_and_ends_when_told);
 async fn a_session_opens_by_password_and_ends_when_told() {
     let server = Server::new().await;
     let add = ["--json", "user", "add", "--handle", "nurse", "--name", "Nurse", "--password-stdin"];
@@ -115,7 +115,7 @@ async fn a_session_opens_by_password_and_ends_when_told() {
     assert_eq!((ended.status, with(bearer.clone()).await), (204, 401), "{}", ended.text);
 }
 
-#[tokio::test]
+both!(every_answer_carries_the_headers_of_a_careful_server);
 async fn every_answer_carries_the_headers_of_a_careful_server() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -156,7 +156,7 @@ async fn every_answer_carries_the_headers_of_a_careful_server() {
     assert_eq!(forwarded.status, 401, "a proxy that is unknown to us makes nobody local");
 }
 
-#[tokio::test]
+both!(a_server_that_was_killed_leaves_a_folder_that_can_be_used);
 async fn a_server_that_was_killed_leaves_a_folder_that_can_be_used() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;
@@ -171,7 +171,7 @@ async fn a_server_that_was_killed_leaves_a_folder_that_can_be_used() {
     assert_eq!(server.cli(&["patient", "list"]).await, listed);
 }
 
-#[tokio::test]
+both!(told_to_end_it_finishes_what_it_took_and_says_so);
 async fn told_to_end_it_finishes_what_it_took_and_says_so() {
     let server = Server::new().await;
     let nurse = server.person("nurse").await;

@@ -26,9 +26,14 @@ impl Cluster {
 
     /// The URL of a fresh, empty database.
     pub fn database(&self) -> String {
+        self.database_like("template1")
+    }
+
+    /// The URL of a fresh database that holds what another one holds; nobody is connected to that one.
+    pub fn database_like(&self, template: &str) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.run(&format!("CREATE DATABASE {name}"));
+        self.run(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
         let socket = self.folder.display().to_string().replace('/', "%2F");
         format!("postgres://carethread@{socket}/{name}")
     }
@@ -67,15 +72,15 @@ impl Cluster {
             watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell runs");
         let mut start = as_owner(&programs.join("pg_ctl"));
         let options =
-            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200", folder.display());
+            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=500", folder.display());
         start.arg("-D").arg(&data).arg("-l").arg(folder.join("log")).args(["-w", "-o", &options, "start"]);
         succeed(&mut start);
         Self { programs, folder, _watch: watch }
     }
 }
 
-/// The newest installed PostgreSQL.
-fn programs() -> PathBuf {
+/// Where the programs of the newest installed PostgreSQL are.
+pub fn programs() -> PathBuf {
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = installed.filter_map(|version| {
         let number: u32 = version.file_name().to_str()?.parse().ok()?;

@@ -1,15 +1,16 @@
 //! Bodies of the entries about plan items: a file format, never changed, only joined by new members.
 //! No `Debug`: they hold what is planned for a patient.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::patients::Responsibility;
 use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, UserId};
-use crate::kernel::engine::Said;
+use crate::kernel::engine::{Event, Said};
 use crate::kernel::log::scan::Line;
 
 /// The events of this feature.
-pub const EVENTS: &[&str] = &[ADDED, CHANGED, CLOSED];
+pub const EVENTS: &[Event] = &[Event::of::<Added>(ADDED), Event::of::<Changed>(CHANGED), Event::of::<Closed>(CLOSED)];
 /// An item is there.
 pub const ADDED: &str = "plan_item.added";
 /// Something of it changed.
@@ -20,7 +21,7 @@ pub const CLOSED: &str = "plan_item.closed";
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$member:meta])* $variant:ident $number:literal $text:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$member])* $variant,)* }
 
@@ -71,7 +72,7 @@ words! {
 }
 
 /// One coding of what an item is about.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Code {
     /// The code system: a URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,7 @@ pub struct Code {
 }
 
 /// Who an item rests with.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Owner {
     /// A person.
@@ -98,7 +99,7 @@ pub enum Owner {
 }
 
 /// Where an imported item came from.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// Type of the resource there.
     #[serde(rename = "type")]
@@ -114,7 +115,7 @@ pub struct Source {
 }
 
 /// A note of the source, to be read and never changed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceNote {
     /// Who wrote it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +128,7 @@ pub struct SourceNote {
 }
 
 /// What an item says.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Content {
     /// In one line.
     pub title: String,
@@ -155,7 +156,7 @@ pub struct Content {
 }
 
 /// Body of `plan_item.added`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
     /// The item.
     pub id: ItemId,
@@ -181,7 +182,7 @@ pub struct Added {
 
 /// Body of `plan_item.changed`: what is absent stays, what is null is no more. In a shared channel an item that becomes shared stands
 /// whole, and one that is no longer shared says nothing else.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The item.
     pub item: ItemId,
@@ -220,7 +221,7 @@ pub struct Changed {
 }
 
 /// Body of `plan_item.closed`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Closed {
     /// The item.
     pub item: ItemId,

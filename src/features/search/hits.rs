@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde_json::{Value, json};
-
 use super::fold::Needle;
 use super::ground::Grounds;
 use super::look::Candidate;
 use super::query::Place;
+use super::shapes;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ItemId, PatientId, ThingId};
 use crate::kernel::log::{Thing, ThingKind};
@@ -25,18 +24,18 @@ pub struct Hit {
 impl Hit {
     /// As in the answer.
     #[must_use]
-    pub fn to_json(&self, needle: &Needle) -> Value {
-        let Candidate { of, place, event, by, text, .. } = &self.found;
-        json!({
-            "channel": place.channel,
-            "seq": place.seq,
-            "event": event,
-            "id": of,
-            "item": self.item,
-            "at": rfc3339(place.at),
-            "by": by,
-            "excerpt": needle.excerpt(text),
-        })
+    pub fn shown(self, needle: &Needle) -> shapes::Hit {
+        let Candidate { of, place, event, by, text, .. } = self.found;
+        shapes::Hit {
+            channel: place.channel,
+            seq: place.seq,
+            event,
+            id: of,
+            item: self.item,
+            at: rfc3339(place.at),
+            by,
+            excerpt: needle.excerpt(&text),
+        }
     }
 }
 

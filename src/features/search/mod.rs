@@ -11,12 +11,17 @@ mod lanes;
 mod look;
 mod query;
 mod run;
+pub mod shapes;
 #[cfg(test)]
 mod tests;
 mod track;
 
+#[cfg(test)]
+pub(crate) use lanes::turn;
+
 use serde_json::Value;
 
+use self::shapes::{Found, SearchWords};
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
@@ -28,7 +33,7 @@ const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 impl Feature for Search {
     fn face(&self) -> Face {
-        const OPS: &[Op] = &[Op::read("search", "message")];
+        const OPS: &[Op] = &[Op::read("search", "message").takes::<SearchWords>().answers::<Found>()];
         Face { name: "search", ops: OPS, events: &[], reacts_to: &[], clear: &[] }
     }
 

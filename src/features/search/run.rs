@@ -15,6 +15,7 @@ use super::hits::{Hit, Hits, judge};
 use super::lanes;
 use super::look::{Found, Look};
 use super::query::{Place, Query};
+use super::shapes;
 use super::track::{Slice, Track};
 use crate::kernel::base::{ChannelId, Fault, PatientId, Stop, ThingId};
 use crate::kernel::engine::{Data, Read};
@@ -31,7 +32,8 @@ pub async fn search(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let begun = Instant::now();
     let _entered = lanes::enter(cx.subject().user)?;
     let grounds = Grounds::survey(cx, &query).await?;
-    let turn = cx.renew(lanes::turn()).await?;
+    cx.progress().begin(grounds.open.values().map(|ground| ground.head.seq.unsigned_abs()).sum());
+    let turn = take_turn(cx).await?;
     let hits = Hits::new(query.limit);
     let mut run = Run {
         cx,
@@ -40,7 +42,7 @@ pub async fn search(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         tracks: BTreeMap::new(),
         hits,
         keys: HashMap::new(),
-        turn: Some(turn),
+        turn,
         turn_began: Instant::now(),
         begun,
     };
@@ -48,6 +50,18 @@ pub async fn search(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     run.lay_out().await?;
     let early = run.go().await?;
     run.answer(early).await
+}
+
+/// Waits for a turn, without a snapshot; none when the search is cancelled meanwhile.
+async fn take_turn(cx: &mut Read) -> Result<Option<SemaphorePermit<'static>>, Stop> {
+    let progress = cx.progress().clone();
+    let turn = async {
+        tokio::select! {
+            turn = lanes::turn() => Some(turn),
+            () = progress.cancelled() => None,
+        }
+    };
+    cx.renew(turn).await
 }
 
 /// A slice that is being looked at.
@@ -88,6 +102,9 @@ impl Run<'_> {
                 return Ok(true);
             }
             self.keep_turns().await?;
+            if self.turn.is_none() {
+                continue;
+            }
             let slice = match self.next() {
                 Some(channel) => Some((channel, self.fetch(channel).await?)),
                 None => None,
@@ -122,7 +139,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.turn = None;
-        self.turn = Some(self.cx.renew(lanes::turn()).await?);
+        self.turn = take_turn(self.cx).await?;
         self.turn_began = Instant::now();
         self.still_holds().await
     }
@@ -214,17 +231,15 @@ impl Run<'_> {
         let (hits, more) = hits.into_newest();
         account(cx, &grounds, &hits);
         let next = if more { hits.last().map(|hit| hit.found.place) } else { stopped_at };
-        let mut answer = Data::new();
-        answer.insert("more".into(), (more || stopped_at.is_some()).into());
-        if let Some(next) = next {
-            answer.insert("next".into(), next.text().into());
-        }
-        if stopped_at.is_some() && cx.progress().is_cancelled() {
-            answer.insert("cancelled".into(), true.into());
-        }
-        let shown = spawn_blocking(move || hits.iter().map(|hit| hit.to_json(&query.needle)).collect::<Vec<Value>>());
-        answer.insert("hits".into(), shown.await.map_err(|_| Fault::Defect("an excerpt panicked"))?.into());
-        Ok(Value::Object(answer))
+        let more = more || stopped_at.is_some();
+        let cancelled = (stopped_at.is_some() && cx.progress().is_cancelled()).then_some(true);
+        // Finding the place of a hit in a long text is work for the processor alone, too.
+        let shown = spawn_blocking(move || {
+            let hits = hits.into_iter().map(|hit| hit.shown(&query.needle)).collect();
+            serde_json::to_value(shapes::Found { hits, more, next: next.map(|next| next.text()), cancelled })
+        });
+        let shown = shown.await.map_err(|_| Fault::Defect("an excerpt panicked"))?;
+        Ok(shown.map_err(|_| Fault::Defect("hits are not JSON"))?)
     }
 
     /// Before the answer leaves: what was taken back, hidden or lost while the search went on is no hit.

@@ -11,7 +11,7 @@ use super::{control, print};
 use crate::features::chart::Out;
 use crate::kernel::base::World;
 use crate::kernel::engine::Silent;
-use crate::server::{Folder, Hold, Node, Opened, settings};
+use crate::server::{Folder, Hold, Node, Opened};
 
 /// A server that is starting holds the folder but does not answer yet; another command is done soon.
 const TRIES: usize = 200;
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// A sentence: there is no data folder, it stays held, or the command is refused.
 pub async fn run(place: &Place, mut order: Order, out: &mut dyn Out) -> anyhow::Result<Answer> {
-    let folder = Folder::new(&place.data);
+    let folder = place.folder();
     folder.demand_initialised()?;
     for _ in 0..TRIES {
         order = match control::ask(&folder, order, out).await? {
@@ -39,7 +39,7 @@ pub async fn run(place: &Place, mut order: Order, out: &mut dyn Out) -> anyhow::
 }
 
 async fn alone(place: &Place, folder: Folder, hold: Hold, order: Order, out: &mut dyn Out) -> anyhow::Result<Answer> {
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let config = place.settings(&folder)?;
     match Node::open(folder, hold, config, World::system(), Arc::new(Silent)).await? {
         Opened::Sealed(reason, _) => bail!("{reason}"),
         Opened::Open(node) => {

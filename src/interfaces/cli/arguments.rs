@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::bench::arguments::Bench;
+use crate::kernel::base::config::{Config as Settings, DatabaseUrl};
+use crate::server::{Folder, settings};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Secure messaging for care teams.
@@ -27,6 +29,10 @@ pub struct Place {
     /// The configuration file; `config.toml` of the data folder if it is there
     #[arg(long, global = true, value_name = "FILE", env = "CARETHREAD_CONFIG")]
     pub config: Option<PathBuf>,
+    /// A PostgreSQL URL: the record lies there, not in the data folder. Others on this machine may see what is typed: better
+    /// `CARETHREAD_DATABASE_URL`, or `[database] url` in the configuration
+    #[arg(long, global = true, value_name = "URL", value_parser = database)]
+    pub database: Option<DatabaseUrl>,
     /// What is logged to stderr, such as `info` or `carethread=debug`
     #[arg(long, global = true, value_name = "FILTER", env = "CARETHREAD_LOG")]
     pub log: Option<String>,
@@ -36,6 +42,27 @@ pub struct Place {
     /// Who writes; the built-in user `operator` otherwise
     #[arg(long, global = true, value_name = "HANDLE")]
     pub by: Option<String>,
+}
+
+impl Place {
+    /// The data folder that is named.
+    pub fn folder(&self) -> Folder {
+        Folder::new(&self.data)
+    }
+
+    /// What is in force for it.
+    ///
+    /// # Errors
+    /// As [`settings::read`].
+    pub fn settings(&self, folder: &Folder) -> anyhow::Result<Settings> {
+        settings::read(folder, self.config.as_deref(), self.database.as_ref())
+    }
+}
+
+/// Takes anything: a refusal here would print what was typed.
+#[expect(clippy::unnecessary_wraps, reason = "what a parser of arguments looks like")]
+fn database(text: &str) -> Result<DatabaseUrl, std::convert::Infallible> {
+    Ok(DatabaseUrl::new(text))
 }
 
 /// How lines are logged.
@@ -111,9 +138,6 @@ pub struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", env = "CARETHREAD_LISTEN", default_value = "127.0.0.1:8443")]
     pub listen: String,
-    /// Reserved: a PostgreSQL URL in place of `record.db`
-    #[arg(long, value_name = "URL", hide = true)]
-    pub database: Option<String>,
 }
 
 /// `user ..`

@@ -4,15 +4,15 @@ use serde_json::json;
 
 use super::arguments::{Config, Place};
 use super::commands::Answer;
-use crate::server::{Folder, settings};
+use crate::server::settings;
 
 /// Checks or prints what is in force: built-in values < file < environment.
 ///
 /// # Errors
 /// A sentence with file, line and column, or the variable.
 pub fn run(place: &Place, task: &Config) -> anyhow::Result<Answer> {
-    let folder = Folder::new(&place.data);
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let folder = place.folder();
+    let config = place.settings(&folder)?;
     let file = settings::file(&folder, place.config.as_deref());
     Ok(match task {
         Config::Check => {

@@ -14,7 +14,7 @@ use super::paper::Nowhere;
 use crate::interfaces::tls::Files;
 use crate::kernel::base::config::Config;
 use crate::kernel::engine::{self, Silent};
-use crate::server::{Folder, Node, node, settings};
+use crate::server::{Folder, Node, node};
 
 /// Below this much space writes fail soon.
 const FREE_KIB_MIN: u64 = 512 << 10;
@@ -29,13 +29,13 @@ struct Finding {
 
 /// Looks at everything and says what is wrong and what to do; with `rebuild` after making the projections again.
 pub async fn run(place: &Place, rebuild: bool) -> Answer {
-    let folder = Folder::new(&place.data);
+    let folder = place.folder();
     let mut findings = vec![data_folder(&folder)];
     if rebuild && findings.iter().all(|finding| finding.ok) {
         findings.push(found("projections", rebuilt(place, folder.clone()).await));
     }
     if findings.iter().all(|finding| finding.ok) {
-        let config = settings::read(&folder, place.config.as_deref());
+        let config = place.settings(&folder);
         findings.push(found("configuration", config.as_ref().map(|_| "is read".into())));
         let config = config.unwrap_or_default();
         findings.push(key(&folder, &config));
@@ -48,7 +48,7 @@ pub async fn run(place: &Place, rebuild: bool) -> Answer {
 
 /// Makes every projection again from the log, while nobody else has the folder.
 async fn rebuilt(place: &Place, folder: Folder) -> anyhow::Result<String> {
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let config = place.settings(&folder)?;
     let node = Node::open_unsealed(folder, config, Arc::new(Silent)).await?;
     let entries = engine::rebuild(node.engine.shared()).await;
     node.close().await;

@@ -1,6 +1,5 @@
 //! `init` and `serve`: the commands that make a deployment and run it.
 
-use anyhow::bail;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -8,12 +7,12 @@ use super::arguments::{Init, Place, Serve};
 use super::commands::Answer;
 use super::print;
 use crate::server::serve::Start;
-use crate::server::{Folder, init as making, serve as serving, settings};
+use crate::server::{init as making, serve as serving};
 
 /// Makes a data folder and says what it made.
 pub async fn init(place: &Place, init: Init) -> anyhow::Result<Answer> {
-    let folder = Folder::new(&place.data);
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let folder = place.folder();
+    let config = place.settings(&folder)?;
     let made = making::init(&folder, &config, init.organization.as_deref()).await?;
     let lines = vec![
         format!("data folder   {}", made.data),
@@ -29,11 +28,8 @@ pub async fn init(place: &Place, init: Init) -> anyhow::Result<Answer> {
 
 /// Serves until a signal.
 pub async fn serve(place: &Place, serve: Serve) -> anyhow::Result<()> {
-    if serve.database.is_some() {
-        bail!("--database is reserved: this version keeps its record in the data folder.");
-    }
-    let folder = Folder::new(&place.data);
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let folder = place.folder();
+    let config = place.settings(&folder)?;
     let start = Start { folder, listen: serve.listen, config };
     serving::serve(start, CancellationToken::new(), |ready| {
         // Nobody reads it: then nobody waits for it either.

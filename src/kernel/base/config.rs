@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
+use super::phi::Secret;
 
 /// Everything a site may set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// `[database]`
+    pub database: Database,
     /// `[limits]`
     pub limits: Limits,
     /// `[http]`
@@ -26,6 +29,80 @@ pub struct Config {
     pub plan: Plan,
     /// `[keys]`
     pub keys: Keys,
+}
+
+/// Where the record lies, if not in the data folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// A PostgreSQL database for the record; files of the data folder if none.
+    pub url: Option<DatabaseUrl>,
+    /// One of its own for the wrapped keys; the schema `carethread_keys` beside the record if none.
+    pub keys_url: Option<DatabaseUrl>,
+}
+
+/// `postgres://USER:PASSWORD@HOST/DATABASE`. It holds a password: what is printed or written of it says only that it is set.
+#[derive(Clone, Debug)]
+pub struct DatabaseUrl(Secret<String>);
+
+impl DatabaseUrl {
+    /// What is shown in its place.
+    pub const SHOWN: &str = "postgres://...";
+
+    /// Wraps; whether it is one is looked at with the rest of the configuration.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Secret::new(text.to_owned()))
+    }
+
+    /// The named exit: for connecting.
+    #[must_use]
+    pub const fn secret(&self) -> &Secret<String> {
+        &self.0
+    }
+
+    fn is_postgres(&self) -> bool {
+        ["postgres://", "postgresql://"].iter().any(|scheme| self.0.expose().starts_with(scheme))
+    }
+}
+
+impl PartialEq for DatabaseUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.expose() == other.0.expose()
+    }
+}
+
+impl Serialize for DatabaseUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::SHOWN)
+    }
+}
+
+impl<'de> Deserialize<'de> for DatabaseUrl {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+impl Database {
+    /// As members of a TOML table, with what [`Serialize`] does not show.
+    fn exposed(&self) -> toml::Table {
+        let members = [("url", &self.url), ("keys_url", &self.keys_url)];
+        let value = |url: &DatabaseUrl| toml::Value::String(url.0.expose().clone());
+        members.into_iter().filter_map(|(name, url)| Some((name.to_owned(), value(url.as_ref()?)))).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (name, url) in [("url", &self.url), ("keys_url", &self.keys_url)] {
+            if url.as_ref().is_some_and(|url| !url.is_postgres()) {
+                return Err(format!("[database] {name} must begin with postgres://."));
+            }
+        }
+        if self.keys_url.is_some() && self.url.is_none() {
+            return Err("[database] keys_url is set only beside url.".into());
+        }
+        Ok(())
+    }
 }
 
 /// How browsers and proxies reach the server.
@@ -130,7 +207,7 @@ impl Config {
     /// # Errors
     /// A sentence with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let config: Self = toml::from_str(text).map_err(|error| told(text, &error))?;
         config.check()?;
         Ok(config)
     }
@@ -142,6 +219,7 @@ impl Config {
     /// A sentence that names the variable.
     pub fn with_environment(self, variables: impl Iterator<Item = (String, String)>) -> Result<Self, String> {
         let mut table = toml::Table::try_from(&self).map_err(|error| error.to_string())?;
+        table.insert("database".into(), self.database.exposed().into());
         let sections: Vec<String> = table.keys().cloned().collect();
         let mut config = self;
         for (variable, text) in variables {
@@ -166,7 +244,12 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether the values can stand together.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self) -> Result<(), String> {
+        self.database.check()?;
         let limits = &self.limits;
         if !(2..=30).contains(&limits.idle_minutes) {
             return Err("[limits] idle_minutes must be 2 to 30.".into());
@@ -186,6 +269,19 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Why a text is not a configuration, with line and column. The line itself is shown unless there is a URL in it.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..at).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    if !line.contains("://") {
+        return error.to_string();
+    }
+    let (number, column) = (before.matches('\n').count() + 1, before[start..].chars().count() + 1);
+    format!("TOML parse error at line {number}, column {column}: the line cannot be read; a URL stands in quotes.")
 }
 
 #[cfg(test)]
@@ -229,5 +325,31 @@ mod tests {
         let refused = Config::parse("[limits]\nidle_minute = 20").unwrap_err();
         assert!(refused.contains("line 2, column 1"), "{refused}");
         assert!(Config::parse("[limits]\nidle_minutes = 1").is_err());
+    }
+
+    #[test]
+    fn a_password_is_read_and_never_shown() {
+        let file = Config::parse("[database]\nurl = \"postgres://a:hunter2@h/d\"").unwrap();
+        let pairs =
+            [("CARETHREAD_LIMITS_IDLE_MINUTES", "5"), ("CARETHREAD_DATABASE_KEYS_URL", "postgres://k:hunter3@h/k")];
+        let config = file.with_environment(variables(&pairs)).unwrap();
+        let exposed = |url: &Option<DatabaseUrl>| url.as_ref().unwrap().secret().expose().clone();
+        assert_eq!(exposed(&config.database.url), "postgres://a:hunter2@h/d");
+        assert_eq!(exposed(&config.database.keys_url), "postgres://k:hunter3@h/k");
+        let shown = [toml::to_string(&config).unwrap(), format!("{config:?}"), serde_json::json!(config).to_string()];
+        assert!(shown.iter().all(|shown| !shown.contains("hunter")), "{shown:?}");
+        for wrong in [
+            "[database]\nurl = postgres://a:hunter2@h/d",
+            "[database]\nurl = \"mysql://a:hunter2@h/d\"",
+            "[database]\nurl = \"postgres://a:hunter2@h/d",
+            "[database]\nurl = [\"postgres://a:hunter2@h/d\"]",
+            "[database]\nkeys_url = \"postgres://a:hunter2@h/d\"",
+        ] {
+            let refused = Config::parse(wrong).unwrap_err();
+            assert!(!refused.contains("hunter"), "{refused}");
+        }
+        let pair = [("CARETHREAD_DATABASE_URL", "sqlite://a:hunter2@h/d")];
+        let refused = Config::default().with_environment(variables(&pair)).unwrap_err();
+        assert!(refused.contains("CARETHREAD_DATABASE_URL") && !refused.contains("hunter"), "{refused}");
     }
 }

@@ -1,13 +1,15 @@
 //! How far a long answer is, and whether it is still wanted: shared by the op that works on it and whoever waits for it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_util::sync::CancellationToken;
 
 /// See the head of this file. Short answers never touch it.
 #[derive(Default, Debug)]
 pub struct Progress {
     scanned: AtomicU64,
     of: AtomicU64,
-    cancelled: AtomicBool,
+    cancelled: CancellationToken,
 }
 
 impl Progress {
@@ -30,12 +32,17 @@ impl Progress {
 
     /// The answer is to be what there is by now.
     pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
+        self.cancelled.cancel();
     }
 
     /// Whether it is.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+        self.cancelled.is_cancelled()
+    }
+
+    /// Waits until it is.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
     }
 }

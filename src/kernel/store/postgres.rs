@@ -29,6 +29,8 @@ const KEYS_SCHEMA: &str = "carethread_keys";
 
 const SETTINGS: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), \
     current_setting('data_sync_retry'), current_setting('synchronous_standby_names')";
+const HOLDS_DEPLOYMENT: &str = "SELECT EXISTS (SELECT 1 FROM setting WHERE name = 'deployment')";
+const HOLDS_KEYS: &str = "SELECT EXISTS (SELECT 1 FROM wrapped_key)";
 const LOCK_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
 /// An open PostgreSQL database.
@@ -83,6 +85,32 @@ impl Postgres {
         let mut connection = self.writers.acquire().await?;
         sqlx::query("VACUUM (FULL) wrapped_key").execute(&mut *connection).await.map(|_| ())
     }
+}
+
+/// Whether the deployment of a record is there. Changes nothing.
+///
+/// # Errors
+/// As opening it.
+pub async fn holds_deployment(url: &Secret<String>) -> Result<bool, OpenError> {
+    holds(url, Schema::Record, "setting", HOLDS_DEPLOYMENT).await
+}
+
+/// Whether anybody's keys are there. Changes nothing.
+///
+/// # Errors
+/// As opening it.
+pub async fn holds_keys(url: &Secret<String>) -> Result<bool, OpenError> {
+    holds(url, Schema::Keys, "wrapped_key", HOLDS_KEYS).await
+}
+
+async fn holds(url: &Secret<String>, schema: Schema, table: &str, found: &'static str) -> Result<bool, OpenError> {
+    let mut connection = options(url.expose(), schema)?.connect().await?;
+    check(&mut connection).await?;
+    let there: bool =
+        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&mut connection).await?;
+    let held = there && sqlx::query_scalar(found).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(held)
 }
 
 /// Holds back every other process that would migrate, until the end of the transaction; waits as long as that takes.

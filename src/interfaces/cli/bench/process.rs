@@ -25,17 +25,20 @@ pub struct Child {
     _child: tokio::process::Child,
 }
 
+/// Whatever database the environment names is not for what a bench makes.
+pub fn in_its_folder(command: &mut Command) {
+    command.env_remove("CARETHREAD_DATABASE_URL").env_remove("CARETHREAD_DATABASE_KEYS_URL");
+}
+
 /// Starts this very binary with `arguments` and waits for its line `listening on https://HOST:PORT`.
 ///
 /// # Errors
 /// When it ends or stays silent instead.
 pub async fn start(arguments: Vec<OsString>) -> anyhow::Result<Child> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    in_its_folder(&mut command);
+    let command = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn()?;
     let pid = child.id().context("the child ended at once")?;
     let mut lines = BufReader::new(child.stdout.take().context("the child has a standard output")?).lines();
     let address = timeout(START, async {

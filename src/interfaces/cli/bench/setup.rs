@@ -129,6 +129,7 @@ fn keep(path: &Path, fixture: &Fixture) -> anyhow::Result<()> {
 async fn command(data: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(arguments).arg("--json").arg("--data").arg(data).stdin(Stdio::null()).kill_on_drop(true);
+    super::process::in_its_folder(&mut command);
     let output = command.output().await?;
     let words = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
     ensure!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr).trim());

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::arguments::{Demo, Place};
 use super::print;
 use super::spare::Spare;
-use crate::kernel::base::config::Config;
+use crate::kernel::base::config::{Config, Database};
 use crate::kernel::engine::Silent;
 use crate::server::serve::{Ready, Start};
 use crate::server::{Folder, Node, init, serve, settings};
@@ -32,7 +32,9 @@ const CUSTODIAN: &str = "Riverside Clinic";
 pub async fn demo(place: &Place, typed: Demo) -> anyhow::Result<()> {
     let spare = Spare::new()?;
     let folder = Folder::new(&spare.path().join("data"));
-    let config = settings::read(&folder, place.config.as_deref())?;
+    let mut config = settings::read(&folder, place.config.as_deref(), None)?;
+    // Nothing of a demonstration is left in a database that is used for something.
+    config.database = Database::default();
     init::init(&folder, &config, Some(CUSTODIAN)).await?;
     let (people, told) = fill(&folder, &config).await?;
     let listen = free(typed.listen);
