@@ -66,3 +66,4 @@ mod limits;
 mod postgres_place;
 mod search;
 mod serving;
+mod sse;

@@ -14,4 +14,5 @@ mod session;
 mod tests;
 
 pub use hub::{Full, Hub};
+pub use resume::{channel_of, name as channel_name};
 pub use session::{Delivery, End, Session};
