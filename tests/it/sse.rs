@@ -420,7 +420,7 @@ async fn a_stream_comes_over_http_2_as_well() {
         .args(["--header", &format!("Authorization: Bearer {}", nurse.token), &url])
         .output()
         .await
-        .expect("curl is installed");
+        .expect("no curl: tests/run installs it");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("HTTP/2 200"), "{text}");
     let (head, body) = text.split_once("\r\n\r\n").unwrap();

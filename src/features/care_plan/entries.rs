@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::patients::Responsibility;
 use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, UserId};
-use crate::kernel::engine::{Event, Said};
+use crate::kernel::engine::{Event, Utterance};
 use crate::kernel::log::scan::Line;
 
 /// The events of this feature.
@@ -235,17 +235,17 @@ pub struct Closed {
 }
 
 /// What an entry about an item says, for a search. Notes of the source are for staff, and an entry may stand where family reads.
-pub(super) fn words(line: &Line) -> Result<Option<Said>, Fault> {
+pub(super) fn words(line: &Line) -> Result<Option<Utterance>, Fault> {
     let displays = |codes: Vec<Code>| codes.into_iter().filter_map(|code| code.display);
     Ok(match &*line.event {
         ADDED => {
             let Added { id, content: Content { title, detail, codes, .. }, .. } = line.read()?;
-            let said = Said::first(ThingId(id.0)).has("title", [title]).has("detail", detail);
+            let said = Utterance::first(ThingId(id.0)).has("title", [title]).has("detail", detail);
             Some(said.has("codes", displays(codes)))
         }
         CHANGED => {
             let Changed { item, title, detail, codes, .. } = line.read()?;
-            let mut said = Said::more(ThingId(item.0));
+            let mut said = Utterance::more(ThingId(item.0));
             if let Some(title) = title {
                 said = said.has("title", [title]);
             }

@@ -21,7 +21,7 @@ pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Said, Write};
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
 use crate::kernel::log::scan::Line;
 
@@ -91,7 +91,7 @@ impl Feature for CarePlan {
         chart::resources(fact, context)
     }
 
-    fn words(&self, line: &Line) -> Result<Option<Said>, Fault> {
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
         entries::words(line)
     }
 

@@ -6,13 +6,14 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::ask::{Ask, Marks};
-use super::message::{Post, Relinked, Retracted, Standing};
+use super::attention::{self, rings};
+use super::message::{Post, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Data, Ledger, Reply, Said, Write};
+use crate::kernel::engine::{Data, Ledger, Reply, Utterance, Write};
 use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::{Permit, Right};
@@ -67,11 +68,11 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         }
     };
     let fact = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
-    mention(cx, &fact, &posted.mentions).await?;
+    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
     Ok(Reply::Recorded)
 }
 
-async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<(), Stop> {
+async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId], priority: Priority) -> Result<(), Stop> {
     if users.is_empty() {
         return Ok(());
     }
@@ -79,8 +80,17 @@ async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<
     fact.insert("channel".into(), posted.channel.to_string().into());
     fact.insert("seq".into(), posted.seq.into());
     fact.insert("message".into(), posted.id.to_string().into());
-    for user in users.iter().filter(|user| **user != posted.by) {
-        cx.tell(*user, "mentioned", &fact).await?;
+    let hearing = attention::hearing(cx.ledger().tx(), posted.channel, users, posted.at).await?;
+    for (user, hearing) in
+        users.iter().filter(|user| **user != posted.by).filter_map(|user| hearing.get_key_value(user))
+    {
+        if rings(*hearing, priority) {
+            cx.tell(*user, "mentioned", &fact).await?;
+        } else {
+            let mut quiet = fact.clone();
+            quiet.insert("quiet".into(), true.into());
+            cx.tell(*user, "mentioned", &quiet).await?;
+        }
     }
     Ok(())
 }
@@ -180,11 +190,11 @@ struct Corrects {
 }
 
 /// What an entry about a message says, for a search.
-pub fn words(line: &Line) -> Result<Option<Said>, Fault> {
+pub fn words(line: &Line) -> Result<Option<Utterance>, Fault> {
     Ok(match &*line.event {
-        POSTED => Some(Said::first(line.id.into()).says(line.read::<Words>()?.texts())),
-        AMENDED => Some(Said::anew(line.read::<Corrects>()?.message).says(line.read::<Words>()?.texts())),
-        RETRACTED => Some(Said::taken_back(line.read::<Corrects>()?.message)),
+        POSTED => Some(Utterance::first(line.id.into()).says(line.read::<Words>()?.texts())),
+        AMENDED => Some(Utterance::anew(line.read::<Corrects>()?.message).says(line.read::<Words>()?.texts())),
+        RETRACTED => Some(Utterance::taken_back(line.read::<Corrects>()?.message)),
         _ => None,
     })
 }

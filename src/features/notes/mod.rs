@@ -14,7 +14,7 @@ pub use model::{Logged, Medium, Participant};
 
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
-use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Said, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::Right;
@@ -81,7 +81,7 @@ impl Feature for Notes {
         chart::resources(fact, context)
     }
 
-    fn words(&self, line: &Line) -> Result<Option<Said>, Fault> {
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
         match &*line.event {
             LOGGED => said(line).map(Some),
             _ => Ok(None),
@@ -90,10 +90,10 @@ impl Feature for Notes {
 }
 
 /// What a note says, for a search: its words, what was decided, and who took part.
-fn said(line: &Line) -> Result<Said, Fault> {
+fn said(line: &Line) -> Result<Utterance, Fault> {
     let Logged { id, words, decisions, with, .. } = line.read()?;
     let people = with.into_iter().flat_map(|one| std::iter::once(one.name).chain(one.role));
-    Ok(Said::first(id).says(words.texts()).says(decisions).says(people))
+    Ok(Utterance::first(id).says(words.texts()).says(decisions).says(people))
 }
 
 /// `note.log`

@@ -6,7 +6,7 @@ use super::ground::Ground;
 use super::query::{Place, Query};
 use super::track::Later;
 use crate::kernel::base::{Fault, ThingId, UserId};
-use crate::kernel::engine::{Said, Shared};
+use crate::kernel::engine::{Shared, Utterance};
 use crate::kernel::log::scan::{self, DataKeys, Line, SealedLine};
 
 /// An entry that says what is looked for, and still stands.
@@ -63,8 +63,8 @@ impl Look<'_> {
         Ok(found)
     }
 
-    fn weigh(&self, line: Line, said: Said, found: &mut Found) {
-        let Said { of, first, anew, parts } = said;
+    fn weigh(&self, line: Line, said: Utterance, found: &mut Found) {
+        let Utterance { of, first, anew, parts } = said;
         let known = found.later.get(&of);
         if known.is_some_and(|later| later.anew) {
             return;

@@ -265,11 +265,20 @@ impl Stream {
         self.events = 0;
         let piece = Bytes::from(std::mem::take(&mut self.piece));
         let silence = self.sockets.parts().door.engine().shared().config.limits.silence_seconds;
-        tokio::select! {
+        let taken = async {
+            out.send(piece).await.map_err(|_| Ending::Gone)?;
+            // There is room for one: when there is again, the piece was taken to be written.
+            out.reserve().await.map(drop).map_err(|_| Ending::Gone)
+        };
+        let outcome = tokio::select! {
             biased;
-            sent = out.send(piece) => sent.map_err(|_| Ending::Gone),
+            taken = taken => taken,
             end = self.live.stopped() => Err(Ending::Over(end)),
             () = sleep(Duration::from_secs(silence.into())) => Err(Ending::Gone),
+        };
+        if outcome.is_ok() {
+            self.live.flushed();
         }
+        outcome
     }
 }

@@ -17,6 +17,8 @@ use crate::kernel::base::{Code, Refusal};
 use crate::kernel::engine::{Boxed, Data, Effect, Progress};
 use crate::kernel::policy::Subject;
 
+/// The op that is answered with a page of entries.
+const PAGE_OP: &str = "history";
 /// Reads of one connection that run, or whose answer waits to be sent.
 const READS_MAX: usize = 4;
 /// A read that takes longer than this says how far it is, and again after as long.
@@ -32,6 +34,8 @@ pub(super) struct Answer {
     pub(super) read: bool,
     /// Its number among the reads.
     number: u64,
+    /// It is a page of entries, as they were sent live.
+    pub(super) page: bool,
 }
 
 /// A read that waits for its turn.
@@ -73,10 +77,10 @@ impl Answers {
         self.running.len() - self.reads
     }
 
-    /// Begins an op of the registry. Whether there is such a one is told for the sake of idle log-off.
+    /// Begins an op of the registry. Whether it is something that a person does is told for the sake of idle log-off.
     pub(super) fn begin(&mut self, door: &Door, id: Value, subject: Subject, op: String, data: Data) -> bool {
-        let effect = door.engine().shared().registry.op(&op).filter(|(_, op)| op.public).map(|(_, op)| op.effect);
-        if effect == Some(Effect::Read) {
+        let known = door.engine().shared().registry.op(&op).map(|(_, op)| op).filter(|op| op.public);
+        if known.is_some_and(|op| op.effect == Effect::Read) {
             self.last += 1;
             let (number, progress) = (self.last, Arc::new(Progress::default()));
             let watched = Watched { id: id.clone(), progress: progress.clone(), told: Instant::now() };
@@ -88,12 +92,14 @@ impl Answers {
             let answered = door.run(subject, &op, data);
             self.push(id, answered);
         }
-        effect.is_some()
+        known.is_some_and(|op| op.activity)
     }
 
     /// Begins what is no op of the registry.
     pub(super) fn push(&mut self, id: Value, answered: impl Future<Output = Answered> + Send + 'static) {
-        self.running.push(Box::pin(async move { Answer { id, answered: answered.await, read: false, number: 0 } }));
+        self.running.push(Box::pin(async move {
+            Answer { id, answered: answered.await, read: false, number: 0, page: false }
+        }));
     }
 
     fn start_reads(&mut self, door: &Door) {
@@ -101,10 +107,11 @@ impl Answers {
             && let Some(Waiting { id, subject, op, data, number, progress }) = self.waiting.pop_front()
         {
             self.reads += 1;
+            let page = op == PAGE_OP;
             let task = AbortOnDropHandle::new(tokio::spawn(door.run_watched(subject, &op, data, progress)));
             self.running.push(Box::pin(async move {
                 let answered = task.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal)));
-                Answer { id, answered, read: true, number }
+                Answer { id, answered, read: true, number, page }
             }));
         }
     }

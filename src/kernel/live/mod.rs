@@ -7,6 +7,7 @@ mod hub;
 #[cfg(test)]
 mod laws;
 mod pages;
+mod presence;
 mod queue;
 mod resume;
 mod session;
@@ -14,5 +15,6 @@ mod session;
 mod tests;
 
 pub use hub::{Full, Hub};
+pub use presence::announce;
 pub use resume::{channel_of, name as channel_name};
 pub use session::{Delivery, End, Session};

@@ -4,7 +4,7 @@
 use crate::kernel::base::ThingId;
 
 /// The words of one entry, about one thing: a message, a note, a plan item, a task.
-pub struct Said {
+pub struct Utterance {
     /// The thing: what a hit is of.
     pub of: ThingId,
     /// The entry makes the thing: nothing was said of it before.
@@ -23,7 +23,7 @@ pub struct Part {
     pub texts: Vec<String>,
 }
 
-impl Said {
+impl Utterance {
     /// Of the entry that makes a thing.
     #[must_use]
     pub const fn first(of: ThingId) -> Self {
