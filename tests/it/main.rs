@@ -87,5 +87,7 @@ mod postgres_faults;
 mod postgres_place;
 mod presence;
 mod receipts;
+mod search;
 mod serving;
+mod sse;
 mod wrong_patient;
