@@ -14,8 +14,8 @@ statements! {
     FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
     BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
     SEQUELS = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.kind IN (5, 13) ORDER BY entry.seq LIMIT $3";
-    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
-    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
+    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) ORDER BY entry.seq DESC LIMIT $4";
     TIME_OF = "SELECT at FROM entry WHERE channel = $1 AND seq = $2";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
@@ -141,6 +141,8 @@ pub struct SealedLine {
     pub at: Micros,
     /// Sealed body.
     pub body: Vec<u8>,
+    /// Why its content is withheld, if it is.
+    pub withheld: Option<String>,
 }
 
 /// Where a channel stands.
