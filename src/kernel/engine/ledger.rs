@@ -366,6 +366,18 @@ impl Ledger {
         Ok(())
     }
 
+    /// From here on these entries of a channel are read without their content. Called from `project`.
+    ///
+    /// # Errors
+    /// The database's, or no such channel.
+    pub async fn withhold(&mut self, channel: ChannelId, seqs: &[i64], reason: &str) -> Result<(), Fault> {
+        let head = self.head(channel).await?.ok_or(Fault::Integrity("an entry of a channel that is not there"))?;
+        for seq in seqs {
+            log::sql::withhold(self.change(), head.n, *seq, reason).await?;
+        }
+        Ok(())
+    }
+
     /// With the commit, every socket and request of this session ends.
     pub fn end_session(&mut self, session: SessionId) {
         self.changes += 1;

@@ -23,7 +23,7 @@ async fn projected(shared: &Arc<Shared>) -> Result<u64, Fault> {
     let mut ledger = Ledger::new(shared.clone());
     let mut tx = shared.db.write().await?;
     policy::sql::clear(&mut tx).await?;
-    log::sql::clear_things(&mut tx).await?;
+    log::sql::clear(&mut tx).await?;
     for feature in shared.registry.features() {
         for sql in feature.face().clear {
             super::sql::clear(&mut tx, sql).await?;
