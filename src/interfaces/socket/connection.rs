@@ -209,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = now + Duration::from_micros(self.until_told().unsigned_abs());
         let due = [ping, self.line.heard + self.silence(), self.accounted + ACCOUNT_EVERY, now + LOOK_EVERY, end];
         let drain = self.drain.as_ref().map(|drain| drain.goodbye.unwrap_or(drain.patience));
-        due.into_iter().chain(drain).min().unwrap_or(now)
+        due.into_iter().chain(drain).chain(self.answers.progress_due()).min().unwrap_or(now)
     }
 
     /// Time until the next thing to say about the end of the session; never negative.
@@ -228,6 +228,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.drain.as_ref().and_then(|drain| drain.goodbye).is_some_and(|at| now >= at) {
             return Err(Goodbye::draining());
+        }
+        for (id, scanned, of) in self.answers.take_progress(now) {
+            let more = [("id".to_owned(), id), ("scanned".into(), scanned.into()), ("of".into(), of.into())];
+            self.write(wire::notice("progress", "This takes longer.", more.into_iter().collect())).await?;
         }
         if now >= self.pinged + Duration::from_secs(self.limits().ping_seconds.into()) {
             self.pinged = now;
@@ -403,6 +407,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let typing = self.live.typing(channel);
                 self.answers.push(id, async move { typing.await.map(|()| Value::Object(Map::new())) });
             }),
+            "cancel" => cancelled_id(&data).map(|of| {
+                let found = self.answers.cancel(&of);
+                self.answers.push(id, async move { Ok(json!({ "cancelled": found })) });
+            }),
             _ => {
                 let Some(subject) = self.live.subject() else { return Err(goodbye_of(End::Ended)) };
                 if self.answers.begin(self.sockets.door(), id, subject, op, data) {
@@ -412,6 +420,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         })
     }
+}
+
+/// The frame that `cancel` names.
+fn cancelled_id(data: &Map<String, Value>) -> Result<Value, Refusal> {
+    let id = data.get("id").filter(|id| id.is_number() || id.is_string());
+    id.cloned().ok_or_else(|| Refusal::invalid("id", "This field is the `id` of the frame to cancel."))
 }
 
 fn too_many(detail: &str, ms: u64) -> Refusal {

@@ -61,6 +61,16 @@ impl Sockets {
         Self { shared: Arc::new(parts), addresses }
     }
 
+    /// What they are made of.
+    pub(in crate::interfaces) fn parts(&self) -> &Parts {
+        &self.shared
+    }
+
+    /// Those of each address that are not signed in yet.
+    pub(in crate::interfaces) fn addresses(&self) -> &AddressCounter {
+        &self.addresses
+    }
+
     fn door(&self) -> &Door {
         &self.shared.door
     }

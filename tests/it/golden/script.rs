@@ -18,6 +18,7 @@ pub async fn play(play: &mut Play) {
     accounts(play).await;
     asks(play).await;
     attention(play).await;
+    searches(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -215,4 +216,11 @@ async fn attention(play: &mut Play) {
     };
     play.sockets.demand_frame("", &event);
     play.keep("events/presence.json", &json!({ "frame": event }));
+}
+
+async fn searches(play: &mut Play) {
+    let asked = json!({"text": "PLAN from", "patient": play.id("patient"), "channel": play.id("care team"), "item": play.id("goal"),
+                       "author": play.id("lead"), "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "limit": 5});
+    play.run("nurse", "search", asked).await;
+    play.run("nurse", "cancel", json!({"id": 7})).await;
 }
