@@ -87,6 +87,7 @@ mod openapi;
 mod postgres_faults;
 mod postgres_place;
 mod presence;
+mod protocol_page;
 mod receipts;
 mod search;
 mod serving;
