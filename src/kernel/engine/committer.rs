@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::auditor::Auditor;
 use super::execution::{self, Outcome, log_fault};
@@ -95,6 +96,7 @@ impl Committer {
                 jobs.retain(|job| !matches!(job, Job::Stop));
             }
             metrics::histogram!("carethread_batch_commands").record(jobs.len() as f64);
+            metrics::gauge!("carethread_queue_commands").set(self.queue.len() as f64);
             self.group(std::mem::take(&mut jobs)).await;
             self.sweep().await;
         }
@@ -284,7 +286,9 @@ impl Committer {
         }
         self.ledger.flush().await?;
         let flushed = self.auditor.flush(self.ledger.tx(), now).await?;
+        let begun = Instant::now();
         self.ledger.take_tx()?.commit().await?;
+        metrics::histogram!("carethread_commit_seconds").record(begun.elapsed());
         self.auditor.committed(&flushed);
         let news = self.ledger.committed();
         // Before the answers: whoever knows of a write finds its event at hand for everybody who listens.

@@ -312,11 +312,16 @@ impl Engine {
                 Effect::Read => Ok(Begun::Read(self.clone(), subject, feature, op, data)),
             },
         };
+        let since = tokio::time::Instant::now();
         async move {
-            match begun? {
-                Begun::Write(answer) => answer.await.unwrap_or_else(|_| Err(unknown_outcome())),
-                Begun::Read(engine, subject, feature, op, data) => read::run(&engine, subject, feature, op, data).await,
-            }
+            let (kind, outcome) = match begun? {
+                Begun::Write(answer) => ("write", answer.await.unwrap_or_else(|_| Err(unknown_outcome()))),
+                Begun::Read(engine, subject, feature, op, data) => {
+                    ("read", read::run(&engine, subject, feature, op, data).await)
+                }
+            };
+            metrics::histogram!("carethread_command_seconds", "kind" => kind).record(since.elapsed());
+            outcome
         }
     }
 
