@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod cli;
+pub mod documents;
 pub mod http;
 pub mod pin;
 pub mod socket;

@@ -93,7 +93,12 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("message.retract", json!({"message": "@MESSAGE", "reason": "probe"})),
         ("message.retract", json!({"message": "@MESSAGE"})),
         ("message.relink", json!({"message": "@MESSAGE", "item": "@ITEM"})),
+        ("message.post", json!({"channel": "@CHANNEL", "item": "@ITEM", "text": "probe", "ask": "check_back"})),
         ("message.acknowledge", json!({"message": "@MESSAGE"})),
+        ("message.check_back", json!({"message": "@MESSAGE", "text": "probe"})),
+        ("message.check_back", json!({"message": "@MESSAGE"})),
+        ("message.confirm", json!({"message": "@MESSAGE"})),
+        ("message.confirm", json!({"message": "@MESSAGE", "check_back": "@MESSAGE"})),
         ("note.log", note),
         ("note.confirm", json!({"note": "@MESSAGE"})),
         ("note.dispute", json!({"note": "@MESSAGE", "reason": "probe"})),
@@ -109,7 +114,7 @@ fn questions() -> Vec<(&'static str, Value)> {
 }
 
 /// Ops that a matrix cannot ask: they open the record rather than read in it, or change the account that asks.
-const ELSEWHERE: [&str; 5] = ["login", "resume", "patient.register", "password.change", "message.check_back"];
+const ELSEWHERE: [&str; 4] = ["login", "resume", "patient.register", "password.change"];
 const CHANNELS: [&str; 5] = ["plan", "staff", "shared", "named", "archived"];
 const ITEMS: [&str; 5] = ["whole", "unsorted", "goal", "shared_goal", "closed_goal"];
 const MESSAGES: [&str; 9] = [

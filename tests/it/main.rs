@@ -44,6 +44,7 @@ mod server;
 mod socket;
 mod ward;
 
+mod asks;
 mod bad_input;
 mod chart;
 mod command_line;

@@ -1,13 +1,15 @@
 //! Bodies of the entries about plan items: a file format, never changed, only joined by new members.
 //! No `Debug`: they hold what is planned for a patient.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::patients::Responsibility;
 use crate::kernel::base::{ItemId, PatientId, UserId};
+use crate::kernel::engine::Event;
 
 /// The events of this feature.
-pub const EVENTS: &[&str] = &[ADDED, CHANGED, CLOSED];
+pub const EVENTS: &[Event] = &[Event::of::<Added>(ADDED), Event::of::<Changed>(CHANGED), Event::of::<Closed>(CLOSED)];
 /// An item is there.
 pub const ADDED: &str = "plan_item.added";
 /// Something of it changed.
@@ -18,7 +20,7 @@ pub const CLOSED: &str = "plan_item.closed";
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$member:meta])* $variant:ident $number:literal $text:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$member])* $variant,)* }
 
@@ -69,7 +71,7 @@ words! {
 }
 
 /// One coding of what an item is about.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Code {
     /// The code system: a URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +85,7 @@ pub struct Code {
 }
 
 /// Who an item rests with.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Owner {
     /// A person.
@@ -96,7 +98,7 @@ pub enum Owner {
 }
 
 /// Where an imported item came from.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
     /// Type of the resource there.
     #[serde(rename = "type")]
@@ -112,7 +114,7 @@ pub struct Source {
 }
 
 /// A note of the source, to be read and never changed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceNote {
     /// Who wrote it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +127,7 @@ pub struct SourceNote {
 }
 
 /// What an item says.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Content {
     /// In one line.
     pub title: String,
@@ -153,7 +155,7 @@ pub struct Content {
 }
 
 /// Body of `plan_item.added`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
     /// The item.
     pub id: ItemId,
@@ -179,7 +181,7 @@ pub struct Added {
 
 /// Body of `plan_item.changed`: what is absent stays, what is null is no more. In a shared channel an item that becomes shared stands
 /// whole, and one that is no longer shared says nothing else.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// The item.
     pub item: ItemId,
@@ -218,7 +220,7 @@ pub struct Changed {
 }
 
 /// Body of `plan_item.closed`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Closed {
     /// The item.
     pub item: ItemId,

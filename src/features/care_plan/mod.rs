@@ -9,6 +9,7 @@ mod chart;
 mod entries;
 pub mod import;
 mod model;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -31,10 +32,10 @@ const UNKNOWN: Fault = Fault::Defect("an op or event of another feature");
 const FACE: Face = Face {
     name: "care_plan",
     ops: &[
-        Op::read("plan.items", "plan"),
-        Op::write("plan_item.add", "plan"),
-        Op::write("plan_item.change", "plan"),
-        Op::write("plan_item.close", "plan"),
+        Op::read("plan.items", "plan").takes::<shapes::OfPlan>().answers::<shapes::Plan>(),
+        Op::write("plan_item.add", "plan").takes::<shapes::AddItem>().records::<shapes::ItemReply>(),
+        Op::write("plan_item.change", "plan").takes::<shapes::ChangeItem>().records::<shapes::ItemReply>(),
+        Op::write("plan_item.close", "plan").takes::<shapes::CloseItem>().records::<shapes::ItemReply>(),
         Op::write(arrival::OP, "import").internal(),
     ],
     events: entries::EVENTS,

@@ -1,14 +1,18 @@
-//! Messages as the chart takes them: one Communication (FHIR R4) with the words as they stand now, and a Provenance for each later
-//! change the receiver has to hear of. What notes write alike stands here too.
+//! Messages as the chart takes them: one Communication (FHIR R4) with the words as they stand now, a note on it for each acknowledgement
+//! and confirmation, and a Provenance for each later change the receiver has to hear of. A check-back is words of its own: a
+//! Communication in response to the message. What notes write alike stands here too.
 //! Does not know: Bundles, requests, who sends it. Nothing is invented: what the record does not say is left out.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::answers;
+use super::ask::CheckedBack;
 use super::message::{Amended, Posted, Retracted};
 use super::posting;
 use super::words::Words;
+use crate::kernel::base::ThingId;
 use crate::kernel::log::Fact;
 
 /// What stands for the words of a message that was taken back, whoever took it back.
@@ -178,48 +182,90 @@ fn current(posted: Words, changes: &[Value]) -> Current {
     current
 }
 
-/// The resources of a `message.posted`; none for any other entry: corrections are told with the message they correct.
+/// The resources of a `message.posted` or `message.checked_back`; none for any other entry: corrections are told with the message they
+/// correct.
 #[must_use]
 pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
-    if &*fact.event != posting::POSTED {
-        return Vec::new();
+    match &*fact.event {
+        posting::POSTED => fact.read().map_or_else(|_| Vec::new(), |posted| message(fact, Offered(context), posted)),
+        answers::CHECKED_BACK => {
+            fact.read().map_or_else(|_| Vec::new(), |answer| vec![check_back(fact, Offered(context), answer)])
+        }
+        _ => Vec::new(),
     }
-    let Ok(posted) = fact.read::<Posted>() else { return Vec::new() };
-    let offered = Offered(context);
-    let id = fact.id.to_string();
+}
+
+fn message(fact: &Fact, offered: Offered<'_>, posted: Posted) -> Vec<Value> {
     let changes = offered.list("changes");
     let current = current(posted.words, changes);
-    let content = if current.retracted.is_some() { RETRACTED_TEXT.into() } else { chart_text(&current.words.plain()) };
-    // Only a message can be answered in FHIR; a reply to a note stands beside it by its item.
-    let answered = posted.reply_to.and_then(|to| offered.known(&to.to_string()).cloned());
-    let answered = answered.filter(|to| to["reference"].as_str().is_some_and(|to| to.starts_with("Communication/")));
-    let who = offered.get("author")["display"].as_str().unwrap_or_default();
-    let head = format!("{who}, {}", offered.text("recorded"));
-    let item = offered.get("item")["display"].as_str().unwrap_or_default();
-    let communication = json!({
-        "resourceType": "Communication",
-        "meta": {"security": offered.security()},
-        "text": narrative(&[&head, item, &content]),
-        "extension": offered.goals(),
-        "identifier": [offered.identifier(&id)],
-        "basedOn": offered.list("based_on"),
-        "partOf": some(offered.get("header")),
-        "inResponseTo": answered.into_iter().collect::<Vec<_>>(),
-        "status": if current.retracted.is_some() { "entered-in-error" } else { "completed" },
-        "statusReason": current.retracted.as_ref().map(|reason| json!({"text": chart_text(reason)})),
-        "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": "notification"}], "text": "Care team message"}],
-        "priority": posted.priority.map(super::message::Priority::text),
-        "medium": participation_mode("ONLINEWRIT", "online written"),
-        "subject": offered.get("subject"),
-        "about": some(offered.get("item")),
-        "sent": offered.get("recorded"),
-        "recipient": offered.recipients(),
-        "sender": offered.get("author"),
-        "payload": [{"contentString": content}],
-    });
+    let said = Said { to: posted.reply_to, text: current.words.plain(), retracted: current.retracted };
+    let mut communication = said.communication(fact, offered);
+    communication["priority"] = posted.priority.map(super::message::Priority::text).into();
+    communication["note"] = changes.iter().filter_map(remark).collect();
     let mut resources = vec![without_empty(communication)];
+    let id = fact.id.to_string();
     resources.extend(changes.iter().filter_map(|change| correction(offered, &id, change)));
     resources
+}
+
+/// What was understood of a message, in response to it. It goes with the message where that went to the wrong patient.
+fn check_back(fact: &Fact, offered: Offered<'_>, answer: CheckedBack) -> Value {
+    let retracted = offered.list("changes").iter().find_map(|one| change::<Retracted>(one, posting::RETRACTED));
+    let retracted = retracted.map(|retracted| retracted.reason);
+    let said = Said { to: Some(answer.message), text: answer.text, retracted };
+    without_empty(said.communication(fact, offered))
+}
+
+/// What somebody wrote, as it stands now.
+struct Said {
+    to: Option<ThingId>,
+    text: String,
+    /// Why it was taken back.
+    retracted: Option<String>,
+}
+
+impl Said {
+    fn communication(self, fact: &Fact, offered: Offered<'_>) -> Value {
+        let Self { to, text, retracted } = self;
+        let content = if retracted.is_some() { RETRACTED_TEXT.into() } else { chart_text(&text) };
+        // Only a message can be answered in FHIR; a reply to a note stands beside it by its item.
+        let answered = to.and_then(|to| offered.known(&to.to_string()).cloned());
+        let answered =
+            answered.filter(|to| to["reference"].as_str().is_some_and(|to| to.starts_with("Communication/")));
+        let who = offered.get("author")["display"].as_str().unwrap_or_default();
+        let head = format!("{who}, {}", offered.text("recorded"));
+        let item = offered.get("item")["display"].as_str().unwrap_or_default();
+        json!({
+            "resourceType": "Communication",
+            "meta": {"security": offered.security()},
+            "text": narrative(&[&head, item, &content]),
+            "extension": offered.goals(),
+            "identifier": [offered.identifier(&fact.id.to_string())],
+            "basedOn": offered.list("based_on"),
+            "partOf": some(offered.get("header")),
+            "inResponseTo": answered.into_iter().collect::<Vec<_>>(),
+            "status": if retracted.is_some() { "entered-in-error" } else { "completed" },
+            "statusReason": retracted.as_ref().map(|reason| json!({"text": chart_text(reason)})),
+            "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": "notification"}], "text": "Care team message"}],
+            "medium": participation_mode("ONLINEWRIT", "online written"),
+            "subject": offered.get("subject"),
+            "about": some(offered.get("item")),
+            "sent": offered.get("recorded"),
+            "recipient": offered.recipients(),
+            "sender": offered.get("author"),
+            "payload": [{"contentString": content}],
+        })
+    }
+}
+
+/// An acknowledgement or confirmation: who, when and that, no words of anybody (*Annotation*, FHIR R4).
+fn remark(one: &Value) -> Option<Value> {
+    let text = match one.get("event")?.as_str()? {
+        answers::ACKNOWLEDGED => "Acknowledged",
+        answers::CONFIRMED => "Check-back confirmed",
+        _ => return None,
+    };
+    Some(json!({"authorReference": one.get("author")?, "time": one.get("recorded")?, "text": text}))
 }
 
 /// The member as a list of one; empty if there is none.

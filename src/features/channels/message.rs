@@ -3,15 +3,17 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ask::Ask;
 use super::words::{Class, Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// In the normal course; what is not said otherwise.
@@ -40,26 +42,31 @@ impl Priority {
     }
 }
 
-/// The command `message.post`.
+/// Says something about a plan item.
+#[derive(JsonSchema)]
 pub struct Post {
     /// Where.
     pub channel: ChannelId,
     /// About what; a reply may leave it out.
     pub item: Option<ItemId>,
-    /// What.
+    /// `text` or `sbar`.
+    #[schemars(flatten)]
     pub words: Words,
     /// The message or note it answers.
     pub reply_to: Option<ThingId>,
     /// How soon.
     pub priority: Option<Priority>,
     /// Who is to look, each once.
+    #[schemars(with = "Option<Vec<UserId>>")]
     pub mentions: Vec<UserId>,
+    /// What is asked of every reader.
+    pub ask: Option<Ask>,
     /// Record class.
     pub class: Option<Class>,
 }
 
 /// Body of `message.posted`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Posted {
     /// The message.
     pub id: ThingId,
@@ -77,13 +84,16 @@ pub struct Posted {
     /// Who is to look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
+    /// What is asked of every reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Ask>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
 }
 
 /// Body of `message.amended`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Amended {
     /// This amendment.
     pub id: EntryId,
@@ -95,7 +105,7 @@ pub struct Amended {
 }
 
 /// Body of `message.retracted`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Retracted {
     /// This retraction.
     pub id: EntryId,
@@ -106,7 +116,7 @@ pub struct Retracted {
 }
 
 /// Body of `message.relinked`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Relinked {
     /// This re-link.
     pub id: EntryId,
@@ -117,7 +127,7 @@ pub struct Relinked {
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 5] = ["task", "ask", "hold", "files", "enc"];
+const RESERVED: [&str; 4] = ["task", "hold", "files", "enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -137,6 +147,7 @@ impl Post {
             reply_to: fields.id("reply_to")?,
             priority: Priority::parse(fields)?,
             mentions: mentions.into_iter().collect(),
+            ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
         })
     }
@@ -146,11 +157,11 @@ impl Post {
     /// # Errors
     /// `invalid`, field `mentions`, the same for people who do not read the channel and for ids of nobody.
     pub fn decide(self, id: ThingId, item: ItemId, reads: impl Fn(UserId) -> bool) -> Result<Posted, Refusal> {
-        let Self { words, reply_to, priority, mentions, class, .. } = self;
+        let Self { words, reply_to, priority, mentions, ask, class, .. } = self;
         if !mentions.iter().all(|user| reads(*user)) {
             return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, class })
+        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class })
     }
 }
 
@@ -165,10 +176,16 @@ pub struct Standing {
     pub retracted: bool,
     /// The item it is linked to now.
     pub item: ItemId,
+    /// What it asks of its readers.
+    pub ask: Option<Ask>,
 }
 
 impl Standing {
-    fn stands(self) -> Result<(), Refusal> {
+    /// Whether anything may still be done to it.
+    ///
+    /// # Errors
+    /// `conflict` if retracted.
+    pub fn stands(self) -> Result<(), Refusal> {
         if self.retracted { Err(Refusal::conflict("This message is retracted.")) } else { Ok(()) }
     }
 
@@ -239,6 +256,7 @@ mod tests {
     #[test]
     fn words_out_of_the_list_are_refused() {
         assert_eq!(post(json!({"priority": "asap"})).err().unwrap().field, Some("priority"));
+        assert_eq!(post(json!({"ask": "confirm"})).err().unwrap().field, Some("ask"));
         assert_eq!(post(json!({"class": "gossip"})).err().unwrap().field, Some("class"));
         assert_eq!(post(json!({"mentions": ["x"]})).err().unwrap().field, Some("mentions"));
         assert_eq!(post(json!({"reply_to": 3})).err().unwrap().field, Some("reply_to"));
@@ -246,9 +264,11 @@ mod tests {
 
     #[test]
     fn the_body_holds_what_was_accepted_and_nothing_else() {
-        let posted = post(json!({"priority": "stat", "class": "coordination", "mentions": [id(5), id(5)]}));
+        let posted =
+            post(json!({"priority": "stat", "class": "coordination", "mentions": [id(5), id(5)], "ask": "check_back"}));
         let body = posted.unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| true).unwrap();
-        let expected = json!({"id": id(9), "item": id(2), "text": "a", "priority": "stat", "class": "coordination", "mentions": [id(5)]});
+        let expected = json!({"id": id(9), "item": id(2), "text": "a", "priority": "stat", "class": "coordination", "mentions": [id(5)],
+                              "ask": "check_back"});
         assert_eq!(serde_json::to_value(&body).unwrap(), expected);
         let plain = post(json!({})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| false).unwrap();
         assert_eq!(serde_json::to_value(&plain).unwrap(), json!({"id": id(9), "item": id(2), "text": "a"}));
@@ -285,7 +305,7 @@ mod tests {
         #[test]
         fn a_retracted_message_stays_as_it_is(steps in prop::collection::vec(steps(), 0..12), sbar in any::<bool>()) {
             let form = if sbar { Form::Sbar } else { Form::Text };
-            let mut standing = Standing { message: ThingId(id(1)), form, retracted: false, item: ItemId(id(0)) };
+            let mut standing = Standing { message: ThingId(id(1)), form, retracted: false, item: ItemId(id(0)), ask: None };
             for step in steps {
                 let was = standing;
                 let refused = match step {

@@ -1,14 +1,17 @@
-//! Conversations and their messages: opening, narrowing and archiving channels, posting and correcting messages, pages of the past,
-//! how far everyone has read. A patient's first conversation opens with the patient.
+//! Conversations and their messages: opening, narrowing and archiving channels, posting, correcting and answering messages, pages of
+//! the past, how far everyone has read. A patient's first conversation opens with the patient.
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
+mod answers;
+mod ask;
 mod chart;
 mod conversation;
 mod message;
 mod model;
 mod pages;
 mod posting;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -16,6 +19,8 @@ mod words;
 
 use serde_json::Value;
 
+pub use answers::{CHECKED_BACK, answers};
+pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
@@ -25,7 +30,8 @@ pub use words::{Class, Form, Sbar, Words};
 pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::shape::Nothing;
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
 
 /// The record kinds `channel.*` and `message.*`.
@@ -34,16 +40,34 @@ pub struct Channels;
 const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 const OPS: &[Op] = &[
-    Op::write("channel.open", "channel"),
-    Op::write("channel.change", "channel"),
-    Op::write("channel.archive", "channel"),
-    Op::read("channel.list", "channel"),
-    Op::read("history", "message"),
-    Op::write("read", "message"),
-    Op::write("message.post", "message"),
-    Op::write("message.amend", "message"),
-    Op::write("message.retract", "message"),
-    Op::write("message.relink", "message"),
+    Op::write("channel.open", "channel").takes::<shapes::OpenChannel>().records::<Nothing>(),
+    Op::write("channel.change", "channel").takes::<shapes::ChangeChannel>().records::<Nothing>(),
+    Op::write("channel.archive", "channel").takes::<shapes::ArchiveChannel>().records::<Nothing>(),
+    Op::read("channel.list", "channel").takes::<shapes::ListChannels>().answers::<shapes::ChannelList>(),
+    Op::read("history", "message").takes::<shapes::HistoryPage>().answers::<shapes::History>(),
+    Op::write("read", "message").takes::<shapes::ReadPosition>().answers::<shapes::ReadPosition>(),
+    Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
+    Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
+    Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
+    Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
+    Op::write("message.acknowledge", "message").takes::<shapes::AcknowledgeMessage>().records::<Nothing>(),
+    Op::write("message.check_back", "message").takes::<shapes::CheckBackMessage>().records::<Nothing>(),
+    Op::write("message.confirm", "message").takes::<shapes::ConfirmMessage>().records::<Nothing>(),
+];
+
+const EVENTS: &[Event] = &[
+    Event::of::<model::Opened>(conversation::OPENED),
+    Event::of::<model::Changed>(conversation::CHANGED),
+    Event::of::<model::Archived>(conversation::ARCHIVED),
+    Event::of::<Posted>(posting::POSTED),
+    Event::of::<Amended>(posting::AMENDED),
+    Event::of::<Retracted>(posting::RETRACTED),
+    Event::of::<Relinked>(posting::RELINKED),
+    Event::of::<Acknowledged>(answers::ACKNOWLEDGED),
+    Event::of::<CheckedBack>(answers::CHECKED_BACK),
+    Event::of::<Confirmed>(answers::CONFIRMED),
+    Event::personal::<shapes::ReadPosition>("read"),
+    Event::personal::<shapes::Mentioned>("mentioned"),
 ];
 
 impl Feature for Channels {
@@ -51,17 +75,9 @@ impl Feature for Channels {
         Face {
             name: "channels",
             ops: OPS,
-            events: &[
-                conversation::OPENED,
-                conversation::CHANGED,
-                conversation::ARCHIVED,
-                posting::POSTED,
-                posting::AMENDED,
-                posting::RETRACTED,
-                posting::RELINKED,
-            ],
+            events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
-            clear: &[sql::CLEAR_VIEW],
+            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
         }
     }
 
@@ -72,6 +88,9 @@ impl Feature for Channels {
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
+                "message.acknowledge" => answers::acknowledge(cx, data).await,
+                "message.check_back" => answers::check_back(cx, data).await,
+                "message.confirm" => answers::confirm(cx, data).await,
                 "channel.open" => conversation::open(cx, data).await,
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
@@ -98,6 +117,9 @@ impl Feature for Channels {
                 posting::AMENDED => Ok(()),
                 posting::RETRACTED => posting::project_retracted(ledger, fact).await,
                 posting::RELINKED => posting::project_relinked(ledger, fact).await,
+                answers::ACKNOWLEDGED => answers::project_acknowledged(ledger, fact).await,
+                answers::CHECKED_BACK => answers::project_checked_back(ledger, fact).await,
+                answers::CONFIRMED => answers::project_confirmed(ledger, fact).await,
                 conversation::OPENED => conversation::project_opened(ledger, fact).await,
                 conversation::CHANGED => conversation::project_changed(ledger, fact).await,
                 conversation::ARCHIVED => conversation::project_archived(ledger, fact).await,

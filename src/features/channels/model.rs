@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::base::limits::REASON_CHARS_MAX;
@@ -31,7 +32,7 @@ pub struct Open {
 }
 
 /// Body of `channel.opened`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Opened {
     /// The channel.
     pub id: ChannelId,
@@ -64,7 +65,7 @@ pub struct Change {
 }
 
 /// Body of `channel.changed`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     /// This change.
     pub id: EntryId,
@@ -85,7 +86,7 @@ pub struct Changed {
 }
 
 /// Body of `channel.archived`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Archived {
     /// This step.
     pub id: EntryId,

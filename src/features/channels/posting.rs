@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
+use super::ask::{Ask, Marks};
 use super::message::{Post, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
@@ -83,13 +84,14 @@ async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<
     Ok(())
 }
 
-/// A message a correction names, with the permit for it. `None` in the first place is the answer of a repeat.
-enum Found {
+/// A message a correction or an answer names, with the permit for it. `None` in the first place is the answer of a repeat.
+pub(super) enum Found {
     Repeated(Reply),
     Message(Permit, ChannelId, Standing),
 }
 
-async fn find(cx: &mut Write<'_>, data: &Data, right: fn(UserId) -> Right) -> Result<Found, Stop> {
+/// Finds the message a command names: the caller may read it and holds `right` for it.
+pub(super) async fn find(cx: &mut Write<'_>, data: &Data, right: fn(UserId) -> Right) -> Result<Found, Stop> {
     let id: ThingId = Fields(data).required_id("message")?;
     let thing = readable(cx, id, &[ThingKind::Message]).await?.ok_or_else(Refusal::not_found)?;
     let permit = cx.permit_channel(right(thing.author), thing.channel).await?;
@@ -98,8 +100,8 @@ async fn find(cx: &mut Write<'_>, data: &Data, right: fn(UserId) -> Right) -> Re
         return Ok(Found::Repeated(reply));
     }
     let item = thing.item.ok_or(Fault::Integrity("a message without a plan item"))?;
-    let form = Form::from_number(thing.state);
-    Ok(Found::Message(permit, thing.channel, Standing { message: id, form, retracted: !thing.open, item }))
+    let Marks { form, ask } = Marks::from_number(thing.state);
+    Ok(Found::Message(permit, thing.channel, Standing { message: id, form, retracted: !thing.open, item, ask }))
 }
 
 /// `message.amend`
@@ -144,14 +146,16 @@ pub async fn relink(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 
 /// As much of [`super::message::Posted`] as a name needs: the words are passed over unread.
 #[derive(Deserialize)]
-struct FormOnly {
+struct MarksOnly {
     sbar: Option<IgnoredAny>,
+    ask: Option<Ask>,
 }
 
 /// A message has a name.
 pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
-    // The form is all that is kept beside the entry: an amendment is checked against it without opening the message.
-    let form = if fact.read::<FormOnly>()?.sbar.is_some() { Form::Sbar } else { Form::Text };
+    // All that is kept beside the entry: an amendment or an answer is checked against it without opening the message.
+    let MarksOnly { sbar, ask } = fact.read()?;
+    let form = if sbar.is_some() { Form::Sbar } else { Form::Text };
     ledger.name_thing(Thing {
         id: fact.id.into(),
         kind: ThingKind::Message,
@@ -162,7 +166,7 @@ pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
         seq: fact.seq,
         open: true,
         shared: false,
-        state: form.number(),
+        state: Marks { form, ask }.number(),
         entry: fact.id,
     });
     Ok(())

@@ -1,8 +1,8 @@
-//! Statements of channels: sealed names, and how far each person has read.
+//! Statements of channels: sealed names, how far each person has read, and who has answered what.
 
 use uuid::Uuid;
 
-use crate::kernel::base::{ChannelId, PatientId, UserId};
+use crate::kernel::base::{ChannelId, EntryId, Micros, PatientId, ThingId, UserId};
 use crate::kernel::store::{Tx, on_db, statements};
 
 statements! {
@@ -15,6 +15,66 @@ statements! {
     POSITIONS_OF = "SELECT channel, seq FROM read_position WHERE person = $1";
     POSITION_SET = "INSERT INTO read_position (person, channel, seq) VALUES ($1, $2, $3)
         ON CONFLICT (person, channel) DO UPDATE SET seq = excluded.seq";
+    ANSWERS = "SELECT message, person, kind, entry, seq, at, confirmed FROM message_answer WHERE message = $1 ORDER BY seq";
+    ANSWER_PUT = "INSERT INTO message_answer (message, person, kind, entry, seq, at, confirmed) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (message, person) DO UPDATE SET kind = excluded.kind, entry = excluded.entry, seq = excluded.seq, at = excluded.at, confirmed = excluded.confirmed";
+    ANSWER_CONFIRM = "UPDATE message_answer SET confirmed = $3 WHERE message = $1 AND entry = $2";
+    CLEAR_ANSWERS = "DELETE FROM message_answer";
+}
+
+/// The answer of one reader to one message.
+#[derive(sqlx::FromRow)]
+pub struct AnswerRow {
+    /// What is answered.
+    pub message: ThingId,
+    /// Who answered.
+    pub person: UserId,
+    /// 1 an acknowledgement, 2 a check-back.
+    pub kind: i16,
+    /// The entry of it.
+    pub entry: EntryId,
+    /// Its place in the channel.
+    pub seq: i64,
+    /// When.
+    pub at: Micros,
+    /// When the author confirmed it.
+    pub confirmed: Option<Micros>,
+}
+
+/// The answers to a message, in the order they were made.
+///
+/// # Errors
+/// The database's.
+pub async fn answers(tx: &mut Tx, message: ThingId) -> sqlx::Result<Vec<AnswerRow>> {
+    on_db!(tx, |c| sqlx::query_as(ANSWERS).bind(message).fetch_all(c).await)
+}
+
+/// Somebody's answer, instead of an earlier one of theirs.
+///
+/// # Errors
+/// The database's.
+pub async fn put_answer(tx: &mut Tx, row: &AnswerRow) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(ANSWER_PUT)
+            .bind(row.message)
+            .bind(row.person)
+            .bind(row.kind)
+            .bind(row.entry)
+            .bind(row.seq)
+            .bind(row.at)
+            .bind(row.confirmed)
+            .execute(c)
+            .await
+            .map(drop)
+    })
+}
+
+/// The answer that stands in this entry was confirmed.
+///
+/// # Errors
+/// The database's.
+pub async fn confirm_answer(tx: &mut Tx, message: ThingId, entry: EntryId, at: Micros) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(ANSWER_CONFIRM).bind(message).bind(entry).bind(at).execute(c).await.map(drop))
 }
 
 /// Name and purpose of a channel, sealed.

@@ -1,17 +1,20 @@
 //! What people write: a plain text or SBAR, and the record class it belongs to. Shared by every kind of record that carries words.
 //! Does not know: channels, entries, who writes. Text is kept byte for byte.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::base::{Code, Refusal};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
+use crate::kernel::engine::shape::Text;
 
 /// SBAR (situation, background, assessment, recommendation: Joint Commission, Institute for Healthcare Improvement).
 /// Parts that were not written are absent, so that what is kept is what was sent.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sbar {
     /// What is happening now.
+    #[schemars(with = "Text")]
     pub situation: String,
     /// What led to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,10 +79,17 @@ impl Form {
 }
 
 /// Words of a message or a note: members `text` or `sbar` of a body, exactly one of them.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("oneOf" = [
+    {"required": ["text"], "properties": {"text": {"type": "string"}}},
+    {"required": ["sbar"], "properties": {"sbar": {"type": "object"}}}
+]))]
 pub struct Words {
+    /// One plain text, kept byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Text>")]
     text: Option<String>,
+    /// Four parts, together within the limit of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sbar: Option<Sbar>,
 }
@@ -153,7 +163,7 @@ fn parse_sbar(value: &serde_json::Value, chars_max: usize) -> Result<Sbar, Refus
 }
 
 /// What retention and exports go by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Part of the health record; what is not said otherwise.

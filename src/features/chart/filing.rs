@@ -1,6 +1,7 @@
 //! The two steps of an export that change state: heads are signed before the first byte leaves, and what left is filed after the last.
 //! Does not know how a form is written.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,7 +52,7 @@ pub(super) struct Filing {
 }
 
 /// What the record says of an export. Channels are counted, not named: the plan channel has readers that some channels have not.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(super) struct Told {
     /// [`Format::text`].
     pub format: String,
@@ -81,8 +82,9 @@ pub(super) struct CoveredChannel {
 }
 
 /// Body of `export.filed`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub(super) struct Filed {
+    /// This entry.
     pub id: EntryId,
     #[serde(flatten)]
     pub told: Told,

@@ -52,7 +52,7 @@ pub use proof::{Flaw, Verdict, verify};
 pub use request::{ExportRequest, ExportSummary, Format};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
 
 /// The record kind `export.*`.
@@ -62,9 +62,11 @@ const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 const OPS: &[Op] = &[Op::write(filing::BEGIN, "export").internal(), Op::write(filing::FILE, "export").internal()];
 
+const EVENTS: &[Event] = &[Event::of::<filing::Filed>(filing::FILED)];
+
 impl Feature for Chart {
     fn face(&self) -> Face {
-        Face { name: "chart", ops: OPS, events: &[filing::FILED], reacts_to: &[], clear: &[] }
+        Face { name: "chart", ops: OPS, events: EVENTS, reacts_to: &[], clear: &[] }
     }
 
     fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {

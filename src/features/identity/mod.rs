@@ -20,6 +20,7 @@ mod lockout;
 mod model;
 mod password;
 mod sessions;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use door::{Door, SignedIn};
 pub use keep::keep;
 
 use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop, UserId};
+use crate::kernel::engine::shape::Nothing;
 use crate::kernel::engine::{Boxed, Data, Engine, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::{PersonKind, Roles, Subject};
@@ -59,9 +61,9 @@ const OPS: &[Op] = &[
     Op::write("session.touch", CATEGORY).internal(),
     Op::write("password.set", CATEGORY).internal(),
     Op::write("password.rehash", CATEGORY).internal(),
-    Op::write("password.change", CATEGORY),
-    Op::read("session.list", CATEGORY),
-    Op::write("session.end", CATEGORY),
+    Op::write("password.change", CATEGORY).takes::<shapes::ChangePassword>().answers::<shapes::Ended>(),
+    Op::read("session.list", CATEGORY).takes::<Nothing>().answers::<shapes::Sessions>(),
+    Op::write("session.end", CATEGORY).takes::<shapes::EndSession>().answers::<shapes::Ended>(),
 ];
 
 impl Feature for Identity {

@@ -14,7 +14,7 @@ pub use model::{Logged, Medium, Participant};
 
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::Right;
 
@@ -24,13 +24,21 @@ const LOGGED: &str = "note.logged";
 const DOCUMENTED: i16 = 1;
 const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
+/// What else a documented discussion answers.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+struct NoteReply {
+    /// Logged later than the site allows for.
+    late: bool,
+}
+
 /// The record kind `note.*`.
 pub struct Notes;
 
 impl Feature for Notes {
     fn face(&self) -> Face {
-        const OPS: &[Op] = &[Op::write("note.log", "note")];
-        Face { name: "notes", ops: OPS, events: &[LOGGED], reacts_to: &[], clear: &[] }
+        const EVENTS: &[Event] = &[Event::of::<Logged>(LOGGED)];
+        const OPS: &[Op] = &[Op::write("note.log", "note").takes::<model::Log>().records::<NoteReply>()];
+        Face { name: "notes", ops: OPS, events: EVENTS, reacts_to: &[], clear: &[] }
     }
 
     fn write<'a>(&'a self, cx: &'a mut Write<'_>, _op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {

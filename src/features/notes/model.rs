@@ -1,6 +1,7 @@
 //! The rules of notes, pure: what a note of a discussion outside must say, and when it comes late.
 //! Does not know: the database, frames, who may (policy decided that before). Time is handed in.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,12 +11,13 @@ use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, ItemId, Micros, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
+use crate::kernel::engine::shape::{Reason, Time, Title};
 
 /// How far a client's clock may be ahead of ours.
 const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// How people talked outside.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Medium {
     /// By telephone.
@@ -62,12 +64,14 @@ impl Medium {
 }
 
 /// Somebody who took part.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Participant {
     /// How they are called.
+    #[schemars(with = "Title")]
     pub name: String,
     /// As what they took part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Title>")]
     pub role: Option<String>,
     /// Their account, if they are on the care team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,7 +108,8 @@ fn is_utc(text: &str) -> bool {
         && fraction.is_some_and(|digits| (1..=9).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
-/// The command `note.log`.
+/// Documents a discussion that was held elsewhere.
+#[derive(JsonSchema)]
 pub struct Log {
     /// Where.
     pub channel: ChannelId,
@@ -112,17 +117,28 @@ pub struct Log {
     pub item: Option<ItemId>,
     /// The open marker it closes.
     pub note: Option<ThingId>,
+    /// How people talked.
     medium: Medium,
+    /// When it began; at most five minutes ahead.
+    #[schemars(with = "Time")]
     held_at: Instant,
+    /// When it ended.
+    #[schemars(with = "Option<Time>")]
     ended_at: Option<Instant>,
+    /// Who took part besides the author.
+    #[schemars(length(min = 1))]
     with: Vec<Participant>,
+    #[schemars(flatten)]
     words: Words,
+    /// What was decided.
+    #[schemars(with = "Option<Vec<Reason>>")]
     decisions: Vec<String>,
+    /// Record class; the care record if absent.
     class: Option<Class>,
 }
 
 /// Body of `note.logged`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Logged {
     /// The note.
     pub id: ThingId,
@@ -131,9 +147,11 @@ pub struct Logged {
     /// How people talked.
     pub medium: Medium,
     /// When it began, RFC 3339 in UTC.
+    #[schemars(with = "Time")]
     pub held_at: String,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     pub ended_at: Option<String>,
     /// Who took part besides the author.
     pub with: Vec<Participant>,

@@ -1,13 +1,23 @@
 //! Bodies of the entries about a patient and the care team: a file format, never changed, only joined by new members.
 //! No `Debug`: they hold who the patient is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shapes::Invited;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
+use crate::kernel::engine::Event;
+use crate::kernel::engine::shape::{Date, Time, Title};
 use crate::kernel::policy::Member;
 
 /// The events of this feature.
-pub const EVENTS: &[&str] = &[REGISTERED, JOINED, CHANGED, LEFT];
+pub const EVENTS: &[Event] = &[
+    Event::of::<Registered>(REGISTERED),
+    Event::of::<Membership>(JOINED),
+    Event::of::<Membership>(CHANGED),
+    Event::of::<Departure>(LEFT),
+    Event::personal::<Invited>("invited"),
+];
 /// A patient is there, with everything every patient starts with.
 pub const REGISTERED: &str = "patient.registered";
 /// Someone joined the care team.
@@ -18,35 +28,42 @@ pub const CHANGED: &str = "team.changed";
 pub const LEFT: &str = "team.left";
 
 /// What a patient is known by at some place.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identifier {
     /// Whose numbers these are: a URI.
+    #[schemars(with = "Title")]
     pub system: String,
     /// The number.
+    #[schemars(with = "Title")]
     pub value: String,
 }
 
 /// Who a patient is.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Identity {
     /// As one line.
+    #[schemars(with = "Title")]
     pub name: String,
     /// A FHIR `date`: a year, a month or a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Date>")]
     pub birth_date: Option<String>,
     /// In the order given; the first one names the patient in an export.
     #[serde(default)]
+    #[schemars(length(max = super::IDENTIFIERS_MAX))]
     pub identifiers: Vec<Identifier>,
     /// A BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"\S"))]
     pub language: Option<String>,
     /// `male`, `female`, `other`, `unknown` (administrative-gender, FHIR R4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(male|female|other|unknown)$"))]
     pub gender: Option<String>,
 }
 
 /// The two items every plan has.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StandingItems {
     /// "Plan as a whole".
     pub whole: ItemId,
@@ -55,7 +72,7 @@ pub struct StandingItems {
 }
 
 /// Body of `patient.registered`. Whoever reacts to it makes the standing items and the first conversation under these ids.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Registered {
     /// The patient.
     pub id: PatientId,
@@ -74,7 +91,7 @@ pub struct Registered {
 }
 
 /// What a member answers for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Responsibility {
     /// The one accountable person.
@@ -116,7 +133,7 @@ impl Responsibility {
 /// Body of `team.joined` and `team.changed`: the membership as it is from here on. One such entry stands in each channel the person
 /// may read, the plan channel's first; there it is what the projection follows. `lead` among the responsibilities of a member is
 /// taken from whoever held it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Membership {
     /// The membership: on joining, the id of the plan channel's entry, the same in every channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +150,7 @@ pub struct Membership {
     pub family: bool,
     /// When it ends by itself, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
     pub until: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,7 +158,7 @@ pub struct Membership {
 }
 
 /// Body of `team.left`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Departure {
     /// Whose team.
     pub patient: PatientId,

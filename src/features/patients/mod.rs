@@ -6,6 +6,7 @@ mod entries;
 mod keep;
 mod model;
 mod register;
+pub mod shapes;
 pub mod sql;
 mod team;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use register::register;
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::crypto::lookup_mac;
 use crate::kernel::crypto::seal::Purpose;
+use crate::kernel::engine::shape::Nothing;
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::{Fact, Vault};
 use crate::kernel::policy::Right;
@@ -33,13 +35,13 @@ pub struct Patients;
 const FACE: Face = Face {
     name: "patients",
     ops: &[
-        Op::write("patient.register", "patient"),
-        Op::read("patient.get", "patient"),
-        Op::read("patient.list", "patient"),
-        Op::read("team.list", "team"),
-        Op::write("team.add", "team"),
-        Op::write("team.change", "team"),
-        Op::write("team.remove", "team"),
+        Op::write("patient.register", "patient").takes::<Identity>().records::<shapes::RegisteredReply>(),
+        Op::read("patient.get", "patient").takes::<shapes::OfPatient>().answers::<shapes::Patient>(),
+        Op::read("patient.list", "patient").takes::<Nothing>().answers::<shapes::PatientList>(),
+        Op::read("team.list", "team").takes::<shapes::OfPatient>().answers::<shapes::TeamList>(),
+        Op::write("team.add", "team").takes::<model::Add>().records::<shapes::TeamReply>(),
+        Op::write("team.change", "team").takes::<model::Change>().records::<shapes::TeamReply>(),
+        Op::write("team.remove", "team").takes::<model::Remove>().records::<shapes::TeamReply>(),
         Op::write("team.expire", "team").internal(),
     ],
     events: entries::EVENTS,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::entries::{Identifier, Identity, Responsibility};
@@ -10,6 +11,7 @@ use crate::kernel::base::limits::{REASON_CHARS_MAX, TITLE_CHARS_MAX};
 use crate::kernel::base::{Micros, PatientId, Refusal, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
+use crate::kernel::engine::shape::{Reason, Time, Title};
 use crate::kernel::policy::Member;
 
 /// Identifiers of one patient: far beyond what any chart gives, so that an entry stays small.
@@ -69,49 +71,61 @@ pub fn is_date(text: &str) -> bool {
     plain && whole.parse::<jiff::civil::Date>().is_ok()
 }
 
-/// The command `team.add`.
+/// Adds somebody to the care team.
+#[derive(JsonSchema)]
 pub struct Add {
     /// Whose team.
     pub patient: PatientId,
     /// Who.
     pub user: UserId,
     /// In words.
+    #[schemars(with = "Title")]
     pub role: String,
     /// What they answer for.
+    #[schemars(with = "Option<Vec<Responsibility>>")]
     pub responsibilities: Vec<Responsibility>,
     /// Asked to stand on shared channels only.
+    #[schemars(with = "Option<bool>")]
     pub family: bool,
     /// When it ends by itself.
+    #[schemars(with = "Option<Time>")]
     pub until: Option<Micros>,
     /// Why.
+    #[schemars(with = "Option<Reason>")]
     pub reason: Option<String>,
 }
 
-/// The command `team.change`: what is none stays.
+/// Changes how somebody stands in the care team: what is absent stays.
+#[derive(JsonSchema)]
 pub struct Change {
     /// Whose team.
     pub patient: PatientId,
     /// Who.
     pub user: UserId,
     /// In words.
+    #[schemars(with = "Option<Title>")]
     pub role: Option<String>,
     /// What they answer for from now on.
     pub responsibilities: Option<Vec<Responsibility>>,
     /// Only what it is already.
     pub family: Option<bool>,
-    /// When it ends by itself; `Some(None)` for never.
+    /// When it ends by itself; null for never.
+    #[schemars(with = "Option<Time>")]
     pub until: Option<Option<Micros>>,
     /// Why.
+    #[schemars(with = "Option<Reason>")]
     pub reason: Option<String>,
 }
 
-/// The command `team.remove`.
+/// Takes somebody off the care team: the lead anyone, everyone themselves.
+#[derive(JsonSchema)]
 pub struct Remove {
     /// Whose team.
     pub patient: PatientId,
     /// Who.
     pub user: UserId,
     /// Why.
+    #[schemars(with = "Option<Reason>")]
     pub reason: Option<String>,
 }
 

@@ -11,6 +11,7 @@ pub mod origin;
 mod pace;
 pub mod page;
 pub mod problem;
+pub mod published;
 pub mod rate;
 pub mod routes;
 pub mod sessions;

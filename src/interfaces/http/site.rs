@@ -1,7 +1,7 @@
 //! What the routes share.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::origin::Origins;
 use super::rate::Rates;
 use crate::features::identity::Door;
+use crate::interfaces::documents::Documents;
 use crate::kernel::engine::Engine;
 
 /// Imports at once: a body of 64 MiB takes some hundred MiB to read.
@@ -30,6 +31,7 @@ struct Inner {
     imports: Semaphore,
     metrics: Option<PrometheusHandle>,
     jwks: Value,
+    documents: OnceLock<Documents>,
     draining: CancellationToken,
 }
 
@@ -67,6 +69,7 @@ impl Site {
                 imports: Semaphore::new(IMPORTS_MAX),
                 metrics,
                 jwks,
+                documents: OnceLock::new(),
                 draining,
             }),
         }
@@ -118,6 +121,13 @@ impl Site {
     #[must_use]
     pub fn jwks(&self) -> &Value {
         &self.inner.jwks
+    }
+
+    /// What is published about the protocol; made when it is first asked for.
+    #[must_use]
+    pub fn documents(&self) -> &Documents {
+        let shared = self.engine().shared();
+        self.inner.documents.get_or_init(|| Documents::of(&shared.registry, &shared.config.limits))
     }
 
     /// Whether no key is loaded.

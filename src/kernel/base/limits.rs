@@ -1,5 +1,6 @@
 //! Every bound on what a peer can make us hold or do, with its reason. The configurable ones are [`Limits`], `[limits]` in the file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,7 +44,7 @@ pub const IMPORT_BYTES_MAX: usize = 64 << 20;
 pub const FRAME_BYTES: usize = 65_536;
 
 /// The limits a site may change. Defaults are those of docs/protocol.md.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Commands a second, per socket, and per token on `/v1/ops`.

@@ -11,6 +11,7 @@ mod link;
 mod outlet;
 mod read;
 mod rebuild;
+pub mod shape;
 pub mod sql;
 mod standing;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +35,10 @@ pub use link::{Link, subject_sees_item};
 pub use outlet::{News, Outlet, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
+pub use shape::Event;
 pub use write::{Reply, Write};
+
+use shape::Shape;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
@@ -69,19 +74,21 @@ pub struct Op {
     pub public: bool,
     /// Category of its audit rows.
     pub category: &'static str,
+    /// What it takes and answers. Every public op says so.
+    pub shape: Shape,
 }
 
 impl Op {
     /// A public write.
     #[must_use]
     pub const fn write(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Write, public: true, category }
+        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN }
     }
 
     /// A public read.
     #[must_use]
     pub const fn read(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Read, public: true, category }
+        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN }
     }
 
     /// The same op, for the program itself only.
@@ -89,6 +96,27 @@ impl Op {
     pub const fn internal(mut self) -> Self {
         self.public = false;
         self
+    }
+
+    /// The same op, whose `data` is a `T`; every write takes `key` besides.
+    #[must_use]
+    pub const fn takes<T: JsonSchema>(mut self) -> Self {
+        self.shape.data = Some(T::json_schema);
+        self
+    }
+
+    /// The same op, answered with a `T` and nothing else.
+    #[must_use]
+    pub const fn answers<T: JsonSchema>(mut self) -> Self {
+        self.shape.reply = Some(T::json_schema);
+        self
+    }
+
+    /// The same op, answered from the first entry it records, with the members of `T` besides ([`shape::Nothing`] if none).
+    #[must_use]
+    pub const fn records<T: JsonSchema>(mut self) -> Self {
+        self.shape.records = true;
+        self.answers::<T>()
     }
 }
 
@@ -99,8 +127,8 @@ pub struct Face {
     pub name: &'static str,
     /// Its ops.
     pub ops: &'static [Op],
-    /// The events it records and projects.
-    pub events: &'static [&'static str],
+    /// The events it records and projects, and those it tells one person.
+    pub events: &'static [Event],
     /// Events of others it reacts to, in the same transaction.
     pub reacts_to: &'static [&'static str],
     /// Statements that empty its projections, for a rebuild from the log.
@@ -155,8 +183,8 @@ impl Registry {
             for op in face.ops {
                 registry.ops.insert(op.name, (at, *op));
             }
-            for event in face.events {
-                registry.events.insert(event, at);
+            for event in face.events.iter().filter(|event| !event.personal) {
+                registry.events.insert(event.name, at);
             }
             for event in face.reacts_to {
                 registry.reactions.entry(event).or_default().push(at);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::kernel::base::{ChannelId, Micros, PatientId, UserId};
 
 /// Who a channel is for. It never widens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// Every member of staff in the care team.

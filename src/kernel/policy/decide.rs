@@ -44,6 +44,10 @@ pub enum Right {
     Retract(UserId),
     /// Link a message of `author` to another item.
     Relink(UserId),
+    /// Acknowledge or check back a message of `author`.
+    Answer(UserId),
+    /// Confirm what was checked back on a message of `author`.
+    Confirm(UserId),
     /// Add, change or close a plan item.
     ChangePlan {
         /// The item is a barrier.
@@ -63,6 +67,8 @@ pub enum Right {
     Export,
     /// Accounts, configuration, keys.
     Administer,
+    /// What came before the wrong eyes: reports without content.
+    ReviewPrivacy,
     /// One's own account, sessions and positions.
     OwnAccount,
 }
@@ -194,6 +200,7 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
         // An administrator has no content: registering would make them the lead of what they may not read.
         Right::RegisterPatient if !subject.kind.is_family() && !administrator => Some(Basis::Role),
         Right::Administer if administrator => Some(Basis::Role),
+        Right::ReviewPrivacy if subject.roles.has(Roles::PRIVACY_OFFICER) => Some(Basis::Role),
         _ => None,
     };
     let basis = basis.ok_or_else(|| {
@@ -294,6 +301,8 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
         Right::Amend(author) => own(author),
         Right::Retract(author) => staff && (own(author) || member.lead),
         Right::Relink(author) => staff && (own(author) || member.lead || member.plan),
+        Right::Answer(author) => !own(author),
+        Right::Confirm(author) => staff && own(author),
         Right::ManageChannels => subject.command_line || member.lead || (staff && access.lead(now).is_none()),
         _ => false,
     };
@@ -319,6 +328,8 @@ fn missing(right: Right) -> Refusal {
         Right::Amend(_) => "Only the author amends a message.",
         Right::Retract(_) => "Only the author or the lead retracts a message.",
         Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
+        Right::Answer(_) => "A message is answered by its readers, not by its author.",
+        Right::Confirm(_) => "Only the author confirms what was checked back, and only as staff.",
         Right::Document => "This is written by staff.",
         Right::Export => "Exports are made by staff of the care team or a record officer.",
         _ => "Your role does not allow this.",

@@ -31,6 +31,8 @@ mod is {
     pub const COMMAND_LINE: u16 = 512;
     /// The author, by the command line.
     pub const HOST_AUTHOR: u16 = 1024;
+    /// A reader of a message of somebody else.
+    pub const NOT_AUTHOR: u16 = 2048;
     pub const EVERYBODY: u16 = STAFF | FAMILY | COMMAND_LINE;
     pub const LEADS: u16 = LEAD | LEADERLESS | COMMAND_LINE;
 }
@@ -43,6 +45,8 @@ fn in_channel(right: Right) -> u16 {
         Right::Amend(_) => is::STAFF_AUTHOR | is::FAMILY_AUTHOR | is::HOST_AUTHOR,
         Right::Retract(_) => is::STAFF_AUTHOR | is::LEAD | is::HOST_AUTHOR,
         Right::Relink(_) => is::STAFF_AUTHOR | is::LEAD | is::PLAN | is::HOST_AUTHOR,
+        Right::Answer(_) => is::NOT_AUTHOR,
+        Right::Confirm(_) => is::STAFF_AUTHOR | is::HOST_AUTHOR,
         Right::ManageChannels => is::LEADS,
         _ => 0,
     }
@@ -100,10 +104,17 @@ impl Case {
     /// All that the subject is.
     fn is(&self) -> u16 {
         let me = self.subject.user;
-        let own = matches!(self.right, Right::Amend(by) | Right::Retract(by) | Right::Relink(by) if by == me);
+        let author = match self.right {
+            Right::Amend(by) | Right::Retract(by) | Right::Relink(by) | Right::Answer(by) | Right::Confirm(by) => {
+                Some(by)
+            }
+            _ => None,
+        };
+        let own = author == Some(me);
         let flag = |on: bool, bit: u16| if on { bit } else { 0 };
         let mut bits = flag(self.subject.command_line, is::COMMAND_LINE);
-        bits |= flag(self.subject.command_line && own, is::HOST_AUTHOR);
+        bits |=
+            flag(self.subject.command_line && own, is::HOST_AUTHOR) | flag(author.is_some() && !own, is::NOT_AUTHOR);
         let Some(member) = self.stands() else { return bits };
         bits |= flag(self.right == Right::EndMembership(me), is::THEMSELF);
         if member.family || self.family_account() {
@@ -203,6 +214,8 @@ fn right() -> impl Strategy<Value = Right> {
             Right::Amend(by),
             Right::Retract(by),
             Right::Relink(by),
+            Right::Answer(by),
+            Right::Confirm(by),
             Right::ChangePlan { barrier: false },
             Right::ChangePlan { barrier: true },
             Right::ManageTeam,
@@ -212,6 +225,7 @@ fn right() -> impl Strategy<Value = Right> {
             Right::ImportPlan,
             Right::Export,
             Right::Administer,
+            Right::ReviewPrivacy,
             Right::OwnAccount,
         ]
     };
@@ -299,13 +313,20 @@ proptest! {
         let own = |by| by == case.subject.user;
         if case.decided(case.in_its_channel()).0 == Verdict::Allowed {
             prop_assert_eq!(case.access.channels[&case.channel].audience, Audience::Shared);
-            prop_assert!(matches!(case.right, Right::Read | Right::Post) || matches!(case.right, Right::Amend(by) if own(by)));
+            let few = match case.right {
+                Right::Read | Right::Post => true,
+                Right::Amend(by) => own(by),
+                Right::Answer(by) => !own(by),
+                _ => false,
+            };
+            prop_assert!(few);
         }
         if case.decided(case.at_its_patient()).0 == Verdict::Allowed {
             prop_assert!(case.right == Right::SeePatient || matches!(case.right, Right::EndMembership(who) if own(who)));
         }
         let on_server = case.decided(Object::Server).0 == Verdict::Allowed;
-        prop_assert!(!on_server || case.right == Right::OwnAccount || !case.family_account());
+        let anyones = matches!(case.right, Right::OwnAccount | Right::ReviewPrivacy);
+        prop_assert!(!on_server || anyones || !case.family_account());
     }
 
     /// Each role alone, and all of them: no patient is seen, no channel read, nothing written.
@@ -323,6 +344,7 @@ proptest! {
             let allowed = match case.right {
                 Right::OwnAccount => true,
                 Right::Administer => administrator,
+                Right::ReviewPrivacy => case.subject.roles.has(Roles::PRIVACY_OFFICER),
                 Right::RegisterPatient => !administrator && !case.family_account(),
                 _ => false,
             };

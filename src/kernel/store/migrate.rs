@@ -61,6 +61,7 @@ const RECORD: &[Migration] = migrations! {
     6 "0006_care_plan" Both;
     7 "0007_channels" Both;
     9 "0009_chart" Both;
+    11 "0011_answers" Both;
 };
 
 /// The keys' migrations.

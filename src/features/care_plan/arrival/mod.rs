@@ -13,6 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use bring::bring;
@@ -39,7 +40,7 @@ pub struct ImportFile {
 }
 
 /// What came of an import. No `Debug`: it holds names.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct ImportReport {
     /// Patients of the files, each once.
     pub patients: Vec<ImportedPatient>,
@@ -48,7 +49,7 @@ pub struct ImportReport {
 }
 
 /// A patient of an import.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct ImportedPatient {
     /// The patient here.
     pub id: PatientId,
@@ -61,7 +62,7 @@ pub struct ImportedPatient {
 }
 
 /// Something that was not understood, and that nothing was guessed for.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LeftOut {
     /// The file.
     pub file: String,

@@ -1,5 +1,6 @@
 //! Conversations over a whole engine, with the ops of patients and plans that real teams use.
 
+mod asks;
 mod audiences;
 mod chart;
 mod corrections;

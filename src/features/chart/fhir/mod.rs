@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::export::{Single, counts};
 use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Out};
-use crate::features::notes;
+use crate::features::{channels, notes};
 use crate::kernel::base::{ChannelId, Fault, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::log::{Fact, Thing, ThingKind};
@@ -119,12 +119,17 @@ async fn changed_again(
     }
     let mut cx = source.read().await?;
     for (id, changes) in &scene.survey.changes {
-        let Some(thing) = cx.thing(*id).await? else { continue };
-        let Some(part) = parts.iter().find(|part| part.begun.id == thing.channel) else { continue };
-        let asked = part.window.iter().any(|[from, to]| (*from..=*to).contains(&thing.seq));
-        let history = History { changes, had: part.coverage.horizon(thing.seq) };
+        // A check-back is an entry of its own without a name.
+        let place = match scene.survey.check_backs.get(id) {
+            Some(place) => Some(*place),
+            None => cx.thing(*id).await?.map(|thing| (thing.channel, thing.seq)),
+        };
+        let Some((channel, seq)) = place else { continue };
+        let Some(part) = parts.iter().find(|part| part.begun.id == channel) else { continue };
+        let asked = part.window.iter().any(|[from, to]| (*from..=*to).contains(&seq));
+        let history = History { changes, had: part.coverage.horizon(seq) };
         if asked && history.is_update() {
-            again.insert((thing.channel, thing.seq), *id);
+            again.insert((channel, seq), *id);
         }
     }
     Ok(again)
@@ -201,7 +206,7 @@ impl Writing<'_, '_> {
 
     /// One entry, if it stands in the chart by itself.
     async fn fact(&mut self, part: &Part, fact: &Fact) -> Result<(), Stop> {
-        if !matches!(fact.kind, kind::MESSAGE | kind::NOTE) {
+        if !matches!(fact.kind, kind::MESSAGE | kind::NOTE) && &*fact.event != channels::CHECKED_BACK {
             return Ok(());
         }
         let registry = &self.source.engine.shared().registry;

@@ -47,6 +47,10 @@ pub(super) struct Survey {
     pub conversations: BTreeMap<ChannelId, Conversation>,
     /// Later entries about a message or note, oldest first.
     pub changes: HashMap<ThingId, Vec<Fact>>,
+    /// Check-backs, and where they stand.
+    pub check_backs: HashMap<ThingId, (ChannelId, i64)>,
+    /// Those of each message.
+    answered: HashMap<ThingId, Vec<ThingId>>,
     /// Everyone who wrote or is named by an entry.
     pub people: BTreeSet<UserId>,
 }
@@ -54,6 +58,9 @@ pub(super) struct Survey {
 /// What a change names.
 #[derive(Deserialize)]
 struct Named {
+    /// Entries that are withheld with the message.
+    #[serde(default)]
+    withheld: Vec<i64>,
     #[serde(default)]
     message: Option<ThingId>,
     #[serde(default)]
@@ -131,10 +138,23 @@ impl Survey {
                 self.people.insert(fact.by);
                 self.people.extend(fact.read::<Named>()?.with.into_iter().filter_map(|one| one.user));
             }
+            Some(("message", "checked_back")) => {
+                self.people.insert(fact.by);
+                let id = ThingId(fact.id.0);
+                self.check_backs.insert(id, (fact.channel, fact.seq));
+                if let Some(message) = fact.read::<Named>()?.message {
+                    self.answered.entry(message).or_default().push(id);
+                }
+            }
             Some(("message" | "note", _)) => {
-                let Named { message, note, .. } = fact.read()?;
+                let Named { message, note, withheld, .. } = fact.read()?;
                 if let Some(about) = message.or(note) {
                     self.people.insert(fact.by);
+                    // What was understood of a message that was another patient's is that patient's, too.
+                    let answers = self.answered.get(&about).filter(|_| !withheld.is_empty());
+                    for answer in answers.into_iter().flatten() {
+                        self.changes.entry(*answer).or_default().push(fact.clone());
+                    }
                     self.changes.entry(about).or_default().push(fact.clone());
                 }
             }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, SessionId, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::{self, Cursor, Fact};
 use crate::kernel::policy::{self, Audience, ChannelKind, Member, PersonKind, Right, Roles};
 use crate::on_db;
@@ -18,6 +18,13 @@ pub const TABLES: &[&str] = &[
 ];
 const STATE: &str = "INSERT INTO toy_state (name, value) VALUES ($1, $2)";
 const ORPHAN: &str = "INSERT INTO toy_child (parent) VALUES ('nobody')";
+
+const EVENTS: &[Event] = &[
+    Event::of::<Value>("toy.opened"),
+    Event::of::<Value>("toy.noted"),
+    Event::of::<Value>("toy.left"),
+    Event::of::<Value>("toy.archived"),
+];
 
 const OPS: &[Op] = &[
     Op::write("toy.open", "toy"),
@@ -178,13 +185,7 @@ impl Toy {
 
 impl Feature for Toy {
     fn face(&self) -> Face {
-        Face {
-            name: "toy",
-            ops: OPS,
-            events: &["toy.opened", "toy.noted", "toy.left", "toy.archived"],
-            reacts_to: &[],
-            clear: &[],
-        }
+        Face { name: "toy", ops: OPS, events: EVENTS, reacts_to: &[], clear: &[] }
     }
 
     fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
