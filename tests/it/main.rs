@@ -63,5 +63,6 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod operations;
 mod postgres_place;
 mod serving;
