@@ -14,7 +14,7 @@ use crate::kernel::base::{Code, Micros, Refusal, World};
 use crate::kernel::crypto::keyring::{self, Keyring};
 use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{FileProvider, KeyOwner};
-use crate::kernel::engine::{Data, Engine, Outlet, Registry, Shared, Silent};
+use crate::kernel::engine::{Data, Engine, Outlet, Registry, Roll, Shared, Silent};
 use crate::kernel::log::Vault;
 use crate::kernel::policy::{self, PersonKind, Roles, Subject};
 use crate::kernel::store::{Db, Keys, Location, Schema};
@@ -122,7 +122,8 @@ impl House {
 }
 
 async fn start(db: Db, vault: Vault, world: World, config: Config, outlet: Arc<dyn Outlet>) -> Engine {
-    let shared = Shared { db, vault, book: policy::Book::default(), registry: Registry::new(FEATURES), world, config };
+    let (book, registry, roll) = (policy::Book::default(), Registry::new(FEATURES), Roll::default());
+    let shared = Shared { db, vault, book, registry, world, config, roll };
     Engine::start(shared, outlet).await.expect("the engine starts")
 }
 

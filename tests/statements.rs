@@ -21,9 +21,12 @@ const RECORD: &[&[Statement]] = &[
     store::append::STATEMENTS,
     store::setting::STATEMENTS,
     log::sql::STATEMENTS,
+    log::site::sql::STATEMENTS,
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
+    channels::attention::sql::STATEMENTS,
+    channels::receipts::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,
@@ -73,14 +76,16 @@ async fn every_statement_is_understood_by_both_databases() {
 
 #[tokio::test]
 async fn the_batched_appends_are_understood() {
-    use store::sqlite::append::{AUDIT, ENTRIES, HEADS, KEYS_SEEN, THINGS};
+    use store::sqlite::append::{AUDIT, ENTRIES, HEADS, KEYS_SEEN, SITE_LEAVES, SITE_NODES, THINGS};
     let (_folder, sqlite, server) = open(Schema::Record).await;
     for Statement { name, sql } in POSTGRES_ONLY.iter().copied().flatten() {
         let told = server.prepare(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(told.binds, placeholders(sql), "{name}");
     }
     assert_eq!(sqlite.prepare(KEYS_SEEN).await.unwrap().binds, 1);
-    for (text, columns) in [(&ENTRIES, 18), (&AUDIT, 5), (&THINGS, 11), (&HEADS, 4)] {
+    for (text, columns) in
+        [(&ENTRIES, 18), (&AUDIT, 5), (&THINGS, 11), (&HEADS, 4), (&SITE_LEAVES, 3), (&SITE_NODES, 2)]
+    {
         for rows in [1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256] {
             let told = sqlite.prepare(String::leak(text.text(rows).as_ref().to_owned())).await.unwrap();
             assert_eq!(told.binds, rows * columns);

@@ -17,7 +17,7 @@ use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::{Fault, World};
 use crate::kernel::crypto::keyring::Keyring;
 use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError, KeyOwner, KeyProvider, Purpose};
-use crate::kernel::engine::{Engine, Outlet, Registry, Shared};
+use crate::kernel::engine::{Engine, Outlet, Registry, Roll, Shared, patrol};
 use crate::kernel::log::{self, Vault, vault};
 use crate::kernel::policy::Book;
 use crate::kernel::store::{Db, Keys, Location, Schema, setting};
@@ -66,7 +66,7 @@ impl Node {
         let record = Record::of(&folder, &config)?;
         let cannot = |name| format!("{name} cannot be opened");
         let keys = Keys::open(&record.keys).await.with_context(|| cannot(record.keys_name()))?;
-        let newest = keys.list().await?.iter().map(|row| row.kek_version).max().unwrap_or(1);
+        let newest = keys.newest_kek().await?.unwrap_or(1);
         let named = || format!("{} names no key-encryption key", record.keys_name());
         let version = u32::try_from(newest).with_context(named)?;
         let provider = match provider(&folder, &config, version) {
@@ -80,7 +80,9 @@ impl Node {
         unseal(&keyring, provider, deployment, &config, &keys).await?;
         let vault = Vault::new(keyring, keys, deployment, world.clone());
         let (book, registry) = (Book::default(), Registry::new(FEATURES));
-        let engine = Engine::start(Shared { db: db.clone(), vault, book, registry, world, config }, outlet).await?;
+        let roll = Roll::default();
+        let shared = Shared { db: db.clone(), vault, book, registry, world, config, roll };
+        let engine = Engine::start(shared, outlet).await?;
         let door = Door::open(engine.clone()).await?;
         let checkpoints = CancellationToken::new();
         let checkpointer = Arc::new(tokio::sync::Mutex::new(Some(db.spawn_checkpointer(checkpoints.clone()))));
@@ -88,15 +90,21 @@ impl Node {
         Ok(Opened::Open(Box::new(Self { engine, door, folder, checkpoints, checkpointer, _hold })))
     }
 
-    /// Checks the newest entry of every channel, before anything is built upon it.
+    /// Checks the end of the record, before anything is built upon it; what it finds unsigned is signed by the next round.
     ///
     /// # Errors
     /// A sentence when one does not hold.
     pub async fn check(&self) -> anyhow::Result<()> {
         let shared = self.engine.shared();
-        log::verify::newest(&mut shared.db.read().await?, &shared.vault)
+        let recent = log::recent::check(&mut shared.db.read().await?, &shared.vault)
             .await
-            .context("The record does not hold. `carethread verify --record` says where")
+            .context("The record does not hold. `carethread verify --record` says where")?;
+        self.engine.attest().ask(&recent.unsigned);
+        if recent.more {
+            patrol::demand(&self.engine).await?;
+        }
+        tracing::info!(entries = recent.entries, more = recent.more, "The end of the record holds");
+        Ok(())
     }
 
     /// As [`Node::open`] on a folder that nobody holds yet, for what cannot do without the keys.

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::notify::Supervisor;
 use super::status::Status;
 use super::{Folder, Node, Opened, figures};
-use crate::features::{identity, patients};
+use crate::features::{channels, identity, patients};
 use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
@@ -29,7 +29,8 @@ use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
-use crate::kernel::live::Hub;
+use crate::kernel::engine::{attest, patrol};
+use crate::kernel::live::{self, Hub};
 
 /// Files beside the sockets: databases, key file, logs.
 const FILES_BESIDE: u64 = 500;
@@ -77,7 +78,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let (node, app, _hold) = match opened {
         Opened::Open(node) => {
             node.check().await?;
-            let app = app(&node, hub, metrics.clone(), &printed, address, draining.clone()).await?;
+            let app = app(&node, hub.clone(), metrics.clone(), &printed, address, draining.clone()).await?;
             (Some(node), app, None)
         }
         Opened::Sealed(reason, hold) => {
@@ -94,7 +95,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         tokio::spawn(figures::keep(metrics, watched, stop.clone()));
     }
     let jobs = match &node {
-        Some(node) => jobs(node).await?,
+        Some(node) => jobs(node, hub).await?,
         None => JoinSet::new(),
     };
     let orders = control::listen(&folder)?;
@@ -113,6 +114,10 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let _ = serving.await;
     drop(jobs);
     if let Some(node) = node {
+        if let Ok(operator) = identity::operator(&node.engine, None).await {
+            channels::settle(&node.engine, &operator).await;
+        }
+        attest::finish(&node.engine).await;
         node.close().await;
     }
     info!("Stopped");
@@ -147,13 +152,18 @@ async fn app(
 }
 
 /// What goes on beside the commands; ends when it is dropped.
-async fn jobs(node: &Node) -> anyhow::Result<JoinSet<()>> {
+async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     let missing =
         |_| anyhow!("The built-in user is missing: `carethread init` was cut short. Remove the folder and repeat it");
     let operator = identity::operator(&node.engine, None).await.map_err(missing)?;
+    channels::recall(&node.engine).await?;
     let mut jobs = JoinSet::new();
     jobs.spawn(identity::keep(node.engine.clone()));
+    jobs.spawn(channels::keep(node.engine.clone(), operator.clone()));
+    jobs.spawn(live::announce(node.engine.clone(), hub));
     jobs.spawn(patients::keep(node.engine.clone(), operator));
+    jobs.spawn(attest::keep(node.engine.clone()));
+    jobs.spawn(patrol::keep(node.engine.clone()));
     Ok(jobs)
 }
 

@@ -19,6 +19,10 @@ pub struct Status {
     pub sealed: bool,
     /// Whether it is going down.
     pub draining: bool,
+    /// Channels that do not hold: they are read, not written to.
+    pub channels_held: usize,
+    /// Whether audit or site log do not hold.
+    pub suspect: bool,
 }
 
 impl Status {
@@ -26,6 +30,7 @@ impl Status {
     #[must_use]
     pub fn new(url: String, address: SocketAddr) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { url, address, pid: std::process::id(), version, sealed: false, draining: false }
+        let pid = std::process::id();
+        Self { url, address, pid, version, sealed: false, draining: false, channels_held: 0, suspect: false }
     }
 }

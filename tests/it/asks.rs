@@ -15,7 +15,7 @@ async fn event(socket: &mut super::socket::Socket, name: &str) -> Value {
     }
 }
 
-#[tokio::test]
+both!(an_order_is_read_back_and_confirmed_before_everyone);
 async fn an_order_is_read_back_and_confirmed_before_everyone() {
     let server = Server::new().await;
     let (lead, nurse, aide) = (server.person("lead").await, server.person("nurse").await, server.person("aide").await);
@@ -49,7 +49,7 @@ async fn an_order_is_read_back_and_confirmed_before_everyone() {
     assert_eq!(staff["unread"], messages);
 }
 
-#[tokio::test]
+both!(answers_leave_with_the_record);
 async fn answers_leave_with_the_record() {
     let server = Server::new().await;
     let (lead, nurse) = (server.person("lead").await, server.person("nurse").await);

@@ -82,6 +82,12 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("read", json!({"channel": "@CHANNEL", "seq": 1})),
         ("typing", json!({"channel": "@CHANNEL"})),
         ("receipts", json!({"message": "@MESSAGE"})),
+        ("receipts", json!({"channel": "@CHANNEL", "seq": 1})),
+        ("receipts", json!({"channel": "@CHANNEL"})),
+        ("presence", json!({"channel": "@CHANNEL"})),
+        ("presence.set", json!({"state": "available"})),
+        ("channel.mute", json!({"channel": "@CHANNEL", "muted": true})),
+        ("channel.mute", json!({"channel": "@CHANNEL", "muted": false, "until": "2000-01-01T00:00:00Z"})),
         ("message.post", words("@CHANNEL", "@ITEM")),
         ("message.post", words("@CHANNEL", "@ITEM")),
         ("message.post", json!({"channel": "@CHANNEL", "text": "probe"})),
@@ -276,7 +282,8 @@ async fn who_may_see_gets_an_answer() {
     let server = Server::new().await;
     let mut ward = Ward::open(&server, server.person("lead").await).await;
     let askers = everyone(&server, &mut ward).await;
-    let reads = ["patient.get", "team.list", "plan.items", "history", "channel.list", "patient.list"];
+    let reads =
+        ["patient.get", "team.list", "plan.items", "history", "channel.list", "patient.list", "receipts", "presence"];
     let questions: Vec<(&str, Value)> = spelled_out()
         .into_iter()
         .filter(|(op, data)| reads.contains(op) && !data.to_string().contains("201"))

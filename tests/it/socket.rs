@@ -23,6 +23,8 @@ pub struct Socket {
     /// The first frame.
     pub hello: Value,
     events: VecDeque<Value>,
+    /// Who came and went; apart from the other events, since nobody knows when it is told.
+    pub presences: Vec<Value>,
     last: u64,
     closed: Option<u16>,
 }
@@ -42,7 +44,8 @@ impl Socket {
             request.headers_mut().append(name, value.parse().unwrap());
         }
         let (stream, _) = tokio_tungstenite::client_async(request, tls).await?;
-        let mut socket = Self { stream, hello: Value::Null, events: VecDeque::new(), last: 0, closed: None };
+        let mut socket =
+            Self { stream, hello: Value::Null, events: VecDeque::new(), presences: Vec::new(), last: 0, closed: None };
         socket.hello = socket.frame().await.ok_or(tungstenite::Error::ConnectionClosed)?;
         assert_eq!(socket.hello["type"], "hello");
         Ok(socket)
@@ -65,7 +68,13 @@ impl Socket {
     }
 
     async fn frame(&mut self) -> Option<Value> {
-        self.text().await.map(|text| serde_json::from_str(&text).unwrap())
+        loop {
+            let frame: Value = serde_json::from_str(&self.text().await?).unwrap();
+            if frame["event"] != "presence" {
+                return Some(frame);
+            }
+            self.presences.push(frame);
+        }
     }
 
     /// Sends a text as it is; the next frame that is no event.

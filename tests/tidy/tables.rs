@@ -7,7 +7,7 @@ use crate::source::Source;
 
 /// Tables that the batched append and the patient lock of kernel/store write for the folder that owns them: dialect code may
 /// stand nowhere else, so store is not counted as their second owner.
-const WRITTEN_BY_STORE: &[&str] = &["entry", "audit", "channel", "thing", "patient"];
+const WRITTEN_BY_STORE: &[&str] = &["entry", "audit", "channel", "thing", "patient", "site_leaf", "site_node"];
 
 /// Every table that the SQL of two folders names.
 pub fn each_table_has_one_owner(sources: &[Source], migrations: &[(String, String)]) -> Vec<String> {

@@ -146,7 +146,10 @@ pub async fn read(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     reply.insert("channel".into(), channel.to_string().into());
     reply.insert("seq".into(), seq.max(before).into());
     if seq > before {
-        sql::set_position(cx.ledger().change(), user, channel, seq).await?;
+        let now = cx.now();
+        let tx = cx.ledger().change();
+        sql::set_position(tx, user, channel, seq).await?;
+        super::receipts::sql::add_step(tx, user, channel, seq, now).await?;
         cx.tell(user, "read", &reply).await?;
     }
     Ok(Reply::Plain(reply))

@@ -1,16 +1,18 @@
 //! Conversations and their messages: opening, narrowing and archiving channels, posting, correcting and answering messages, pages of
-//! the past, how far everyone has read. A patient's first conversation opens with the patient.
+//! the past, how far everyone has read, what reached them and whom it alerts. A patient's first conversation opens with the patient.
 //! Does not know: sockets, who is told of an entry, what else is linked to a plan item.
 //! Invariant: posting writes nothing but its entry and its name; a correction never touches what it corrects.
 
 mod answers;
 mod ask;
+pub mod attention;
 mod chart;
 mod conversation;
 mod message;
 mod model;
 mod pages;
 mod posting;
+pub mod receipts;
 pub mod shapes;
 pub mod sql;
 #[cfg(test)]
@@ -21,9 +23,12 @@ use serde_json::Value;
 
 pub use answers::{CHECKED_BACK, answers};
 pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
+use attention::shapes as attended;
+pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list};
+pub use receipts::{Receipt, keep, of_entry, settle};
 pub use words::{Class, Form, Sbar, Words};
 
 #[cfg(test)]
@@ -46,6 +51,14 @@ const OPS: &[Op] = &[
     Op::read("channel.list", "channel").takes::<shapes::ListChannels>().answers::<shapes::ChannelList>(),
     Op::read("history", "message").takes::<shapes::HistoryPage>().answers::<shapes::History>(),
     Op::write("read", "message").takes::<shapes::ReadPosition>().answers::<shapes::ReadPosition>(),
+    Op::read("receipts", "message")
+        .takes::<receipts::shapes::AskReceipts>()
+        .answers::<receipts::shapes::Receipts>()
+        .polled(),
+    Op::write(receipts::KEEP, "message").internal(),
+    Op::write("channel.mute", "channel").takes::<attended::MuteChannel>().answers::<attended::MuteChannel>(),
+    Op::read("presence", "channel").takes::<attended::AskPresence>().answers::<attended::ChannelPresence>().polled(),
+    Op::write("presence.set", "identity").takes::<attended::SetPresence>().answers::<attended::SetPresence>(),
     Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
     Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
     Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
@@ -95,6 +108,9 @@ impl Feature for Channels {
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
                 "read" => conversation::read(cx, data).await,
+                "channel.mute" => attention::mute(cx, data).await,
+                "presence.set" => attention::set(cx, data).await,
+                receipts::KEEP => receipts::write(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })
@@ -105,6 +121,8 @@ impl Feature for Channels {
             match op {
                 "history" => pages::history(cx, data).await,
                 "channel.list" => pages::answer_list(cx, data).await,
+                "receipts" => receipts::receipts(cx, data).await,
+                "presence" => attention::presence(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })

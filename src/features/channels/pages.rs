@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::attention;
 use super::conversation::View;
 use super::model;
 use super::sql::{self, ViewRow};
 use crate::kernel::base::limits::{HISTORY_DEFAULT, HISTORY_MAX};
+use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{self, Data, Read};
@@ -41,8 +43,8 @@ pub async fn answer_list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         None => list(cx).await?,
         Some(patient) => {
             let (_, access) = cx.permit_patient(Right::SeePatient, patient).await?;
-            let positions = positions(cx).await?;
-            list_of(cx, &access, &positions).await?
+            let own = own(cx).await?;
+            list_of(cx, &access, &own).await?
         }
     };
     Ok(json!({ "channels": channels }))
@@ -53,22 +55,27 @@ pub async fn answer_list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
 /// # Errors
 /// The database's, or a name that does not open.
 pub async fn list(cx: &mut Read) -> Result<Vec<Value>, Fault> {
-    let positions = positions(cx).await?;
+    let own = own(cx).await?;
     let mut channels = Vec::new();
     for (_, access) in cx.patients().await? {
-        channels.extend(list_of(cx, &access, &positions).await?);
+        channels.extend(list_of(cx, &access, &own).await?);
     }
     Ok(channels)
 }
 
-type Positions = HashMap<ChannelId, i64>;
-
-async fn positions(cx: &mut Read) -> Result<Positions, Fault> {
-    let user = cx.subject().user;
-    Ok(sql::positions(cx.tx(), user).await?.into_iter().collect())
+/// What the caller keeps of channels for themselves.
+struct Own {
+    positions: HashMap<ChannelId, i64>,
+    muted: HashMap<ChannelId, Option<Micros>>,
 }
 
-async fn list_of(cx: &mut Read, access: &Access, positions: &Positions) -> Result<Vec<Value>, Fault> {
+async fn own(cx: &mut Read) -> Result<Own, Fault> {
+    let (user, now) = (cx.subject().user, cx.now());
+    let positions = sql::positions(cx.tx(), user).await?.into_iter().collect();
+    Ok(Own { positions, muted: attention::muted_by(cx.tx(), user, now).await? })
+}
+
+async fn list_of(cx: &mut Read, access: &Access, own: &Own) -> Result<Vec<Value>, Fault> {
     let readable = cx.readable(access);
     if readable.is_empty() {
         return Ok(Vec::new());
@@ -87,9 +94,10 @@ async fn list_of(cx: &mut Read, access: &Access, positions: &Positions) -> Resul
                 serde_json::from_slice(&opened).map_err(|_| Fault::Integrity("a view is not JSON"))?
             }
         };
-        let read_seq = positions.get(&head.channel).copied().unwrap_or(0);
+        let read_seq = own.positions.get(&head.channel).copied().unwrap_or(0);
         let spans = spans_of(access, cx.subject(), head.channel, cx.now());
         let unread = unread(cx, &head, spans, read_seq).await?;
+        let muted = own.muted.get(&head.channel);
         channels.push(json!({
             "id": head.channel,
             "patient": access.patient,
@@ -101,7 +109,8 @@ async fn list_of(cx: &mut Read, access: &Access, positions: &Positions) -> Resul
             "last_seq": head.seq,
             "read_seq": read_seq,
             "unread": unread,
-            "muted": false,
+            "muted": muted.is_some(),
+            "muted_until": muted.copied().flatten().map(rfc3339),
         }));
     }
     Ok(channels)

@@ -6,7 +6,8 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 use super::ask::{Ask, Marks};
-use super::message::{Post, Relinked, Retracted, Standing};
+use super::attention::{self, rings};
+use super::message::{Post, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
@@ -66,11 +67,11 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         }
     };
     let fact = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
-    mention(cx, &fact, &posted.mentions).await?;
+    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
     Ok(Reply::Recorded)
 }
 
-async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<(), Stop> {
+async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId], priority: Priority) -> Result<(), Stop> {
     if users.is_empty() {
         return Ok(());
     }
@@ -78,8 +79,17 @@ async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId]) -> Result<
     fact.insert("channel".into(), posted.channel.to_string().into());
     fact.insert("seq".into(), posted.seq.into());
     fact.insert("message".into(), posted.id.to_string().into());
-    for user in users.iter().filter(|user| **user != posted.by) {
-        cx.tell(*user, "mentioned", &fact).await?;
+    let hearing = attention::hearing(cx.ledger().tx(), posted.channel, users, posted.at).await?;
+    for (user, hearing) in
+        users.iter().filter(|user| **user != posted.by).filter_map(|user| hearing.get_key_value(user))
+    {
+        if rings(*hearing, priority) {
+            cx.tell(*user, "mentioned", &fact).await?;
+        } else {
+            let mut quiet = fact.clone();
+            quiet.insert("quiet".into(), true.into());
+            cx.tell(*user, "mentioned", &quiet).await?;
+        }
     }
     Ok(())
 }

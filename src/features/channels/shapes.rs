@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::words::Words;
 use crate::kernel::base::limits::HISTORY_MAX;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
-use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Text, Title};
+use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Text, Time, Title};
 use crate::kernel::policy::Audience;
 
 /// Opens a conversation.
@@ -96,8 +96,11 @@ pub struct Channel {
     pub read_seq: i64,
     /// Messages and notes by others after that.
     pub unread: i64,
-    /// You are not to be alerted.
+    /// You are not to be alerted by what is not urgent.
     pub muted: bool,
+    /// When that ends by itself.
+    #[schemars(with = "Option<Time>")]
+    pub muted_until: Option<String>,
 }
 
 /// The channels you may read, archived ones too.
@@ -226,4 +229,7 @@ pub struct Mentioned {
     pub seq: i64,
     /// The message.
     pub message: EntryId,
+    /// It does not alert you: you muted the channel, or are not to be disturbed. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<bool>,
 }

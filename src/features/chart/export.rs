@@ -9,7 +9,7 @@ use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::crypto::chain::{self, kind};
 use crate::kernel::crypto::head::HeadNote;
-use crate::kernel::crypto::{self, Hash, Hasher, base64, hex, merkle};
+use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
 use crate::kernel::engine::{Data, Engine};
 use crate::kernel::log::{Fact, site, verify::leaf_of};
 use crate::kernel::policy::Subject;
@@ -175,7 +175,7 @@ async fn proof(
         let taken: u64 = disclosed.iter().map(|[from, to]| to - from + 1).sum();
         summary.entries += taken;
         summary.channels += u64::from(taken > 0);
-        let inclusion = usize::try_from(index).ok().and_then(|index| merkle::inclusion(&checkpoint.leaves, index));
+        let inclusion = site::inclusion(source.read().await?.tx(), index, checkpoint.size).await?;
         let inclusion = inclusion.ok_or(Fault::Integrity("a signed head is not in the site log"))?;
         let signed = proof::SignedChannel { note: &part.begun.note, index, inclusion: &inclusion, disclosed };
         writer.end_channel(id, signed)?;

@@ -121,20 +121,24 @@ pub(super) async fn begin(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
     if !asked.iter().flatten().all(|id| scope.iter().any(|(known, _)| known == id)) {
         return Err(Refusal::not_found().field("channels").into());
     }
-    let mut channels = Vec::with_capacity(scope.len());
+    let (mut channels, mut heads) = (Vec::with_capacity(scope.len()), Vec::with_capacity(scope.len()));
     for (id, spans) in scope {
         // Only a proof shows what it leaves out.
         if !chosen(&id) && format != Format::Proof {
             continue;
         }
         let head = cx.ledger().head(id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
-        let vault = cx.ledger().vault().clone();
+        let readable = spans.map_or_else(|| vec![[1, head.seq]], |spans| policy::spans(spans, 1, head.seq));
+        let (note, index) = (String::new(), 0);
+        channels.push(BegunChannel { id, size: head.seq, readable, chosen: chosen(&id), note, index });
         // A head is never signed before its last entry, whatever the clock does.
         let at = cx.now().max(head.at);
-        let signed = site::sign(cx.ledger().change(), &vault, &head, at).await?;
-        let readable = spans.map_or_else(|| vec![[1, head.seq]], |spans| policy::spans(spans, 1, head.seq));
-        let (note, index) = (signed.note, signed.index);
-        channels.push(BegunChannel { id, size: head.seq, readable, chosen: chosen(&id), note, index });
+        heads.push((head, at));
+    }
+    let vault = cx.ledger().vault().clone();
+    let signed = site::sign(cx.ledger().change(), &vault, &heads).await?;
+    for (channel, signed) in channels.iter_mut().zip(signed) {
+        (channel.note, channel.index) = (signed.note, signed.index);
     }
     match serde_json::to_value(Begun { channels }) {
         Ok(Value::Object(begun)) => Ok(Reply::Plain(begun)),

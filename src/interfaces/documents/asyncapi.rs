@@ -93,22 +93,7 @@ fn put_frame<T: schemars::JsonSchema>(schemas: &mut Schemas, name: &str, word: &
 
 /// What the server closes with.
 fn closes() -> String {
-    let codes = [
-        (close::NORMAL, "normal end"),
-        (close::PROTOCOL, "against RFC 6455"),
-        (close::NOT_UTF8, "text that is not UTF-8"),
-        (close::TOO_BIG, "a frame over the limit"),
-        (close::BAD_FRAMES, "binary, or too many frames that cannot be read"),
-        (close::SESSION_ENDED, "the session expired or was ended"),
-        (close::NOT_ALLOWED, "not allowed"),
-        (close::NO_SIGN_IN, "no sign-in in time, or too much before it"),
-        (close::TOO_FAST, "far too fast"),
-        (close::INTERNAL, "failure of the server"),
-        (close::DRAINING, "going down, or sealed"),
-        (close::SILENT, "silent for too long"),
-        (close::TOO_SLOW, "frames were not taken fast enough"),
-    ];
-    let lines: Vec<String> = codes.iter().map(|(code, why)| format!("{code} {why}")).collect();
+    let lines: Vec<String> = close::ALL.iter().map(|(code, why)| format!("{code} {why}")).collect();
     format!(
         "Close codes: {}. 44xx: change something before coming back; 45xx and others: come back with a growing delay, and `resume`.",
         lines.join("; ")

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::features::channels::attention::shapes::PresenceChanged;
 use crate::features::channels::shapes::Channel;
 use crate::features::identity::shapes::{SignIn, SignedInAs};
 use crate::kernel::base::limits::Limits;
 use crate::kernel::base::{ChannelId, SessionId, UserId};
+use crate::kernel::engine::attest::HeadTold;
 use crate::kernel::engine::shape::{Nothing, Span, Time};
 use crate::kernel::engine::{Event, Op};
 
@@ -25,7 +27,8 @@ pub(super) const OF_CONNECTIONS: &[Op] = &[
 pub(super) const OVER_HTTP_TOO: &str = "ping";
 
 /// Events that are not kept: they have no `seq`.
-pub(super) const PASSING: &[Event] = &[Event::of::<Nothing>("typing")];
+pub(super) const PASSING: &[Event] =
+    &[Event::of::<Nothing>("typing"), Event::of::<PresenceChanged>("presence"), Event::of::<HeadTold>("head")];
 
 /// Who is signed in, and what they may read.
 #[derive(Serialize, JsonSchema)]

@@ -4,12 +4,13 @@ use axum::body::Body;
 use axum::extract::State;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::guard::sealed;
 use super::problem::{json, problem, with_status};
 use super::site::Site;
 use crate::kernel::base::{Code, Refusal};
+use crate::kernel::policy::Book;
 
 /// `GET /livez`: the process answers. For restarting.
 pub async fn livez() -> Response<Body> {
@@ -26,8 +27,17 @@ pub async fn readyz(State(site): State<Site>) -> Response<Body> {
         return with_status(StatusCode::SERVICE_UNAVAILABLE, &refusal);
     }
     match site.engine().shared().db.read().await {
-        Ok(_) => json(StatusCode::OK, &json!({ "status": "ok" })),
+        Ok(_) => json(StatusCode::OK, &standing(site.engine().book())),
         Err(_) => problem(&Refusal::new(Code::Busy).detail("The database does not answer.")),
+    }
+}
+
+/// Whether the record holds as far as it was walked. One that does not is no reason to route elsewhere: reads go on, and so do writes to
+/// every other channel.
+fn standing(book: &Book) -> Value {
+    match (book.held_channels(), book.is_suspect()) {
+        (0, false) => json!({ "status": "ok" }),
+        (held, suspect) => json!({ "status": "degraded", "channels_held": held, "record_suspect": suspect }),
     }
 }
 

@@ -56,7 +56,10 @@ async fn run(site: &Site, peer: SocketAddr, request: Request) -> Result<Value, R
     if op == "ping" {
         return Ok(json!({ "time": rfc3339(now) }));
     }
-    caller.state.touch(now);
+    // What a client asks by itself keeps nobody signed in.
+    if site.engine().shared().registry.op(&op).is_none_or(|(_, op)| op.activity) {
+        caller.state.touch(now);
+    }
     let answer = tokio::time::timeout(ANSWER_WITHIN, site.door().run(caller.subject, &op, data)).await;
     answer.unwrap_or_else(|_| {
         let detail = "No answer in time; the outcome is unknown. Repeat with the same key.";

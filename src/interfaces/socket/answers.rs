@@ -14,6 +14,8 @@ use crate::kernel::base::{Code, Refusal};
 use crate::kernel::engine::{Boxed, Data, Effect};
 use crate::kernel::policy::Subject;
 
+/// The op that is answered with a page of entries.
+const PAGE_OP: &str = "history";
 /// Reads of one connection that run, or whose answer waits to be sent.
 const READS_MAX: usize = 4;
 
@@ -25,6 +27,8 @@ pub(super) struct Answer {
     pub(super) answered: Answered,
     /// It tells what stands in the record, where the others tell what was done.
     pub(super) read: bool,
+    /// It is a page of entries, as they were sent live.
+    pub(super) page: bool,
 }
 
 /// A read that waits for its turn.
@@ -54,10 +58,10 @@ impl Answers {
         self.running.len() - self.reads
     }
 
-    /// Begins an op of the registry. Whether there is such a one is told for the sake of idle log-off.
+    /// Begins an op of the registry. Whether it is something that a person does is told for the sake of idle log-off.
     pub(super) fn begin(&mut self, door: &Door, id: Value, subject: Subject, op: String, data: Data) -> bool {
-        let effect = door.engine().shared().registry.op(&op).filter(|(_, op)| op.public).map(|(_, op)| op.effect);
-        if effect == Some(Effect::Read) {
+        let known = door.engine().shared().registry.op(&op).map(|(_, op)| op).filter(|op| op.public);
+        if known.is_some_and(|op| op.effect == Effect::Read) {
             self.waiting.push_back(Waiting { id, subject, op, data });
             self.start_reads(door);
         } else {
@@ -65,12 +69,12 @@ impl Answers {
             let answered = door.run(subject, &op, data);
             self.push(id, answered);
         }
-        effect.is_some()
+        known.is_some_and(|op| op.activity)
     }
 
     /// Begins what is no op of the registry.
     pub(super) fn push(&mut self, id: Value, answered: impl Future<Output = Answered> + Send + 'static) {
-        self.running.push(Box::pin(async move { Answer { id, answered: answered.await, read: false } }));
+        self.running.push(Box::pin(async move { Answer { id, answered: answered.await, read: false, page: false } }));
     }
 
     fn start_reads(&mut self, door: &Door) {
@@ -78,10 +82,11 @@ impl Answers {
             && let Some(Waiting { id, subject, op, data }) = self.waiting.pop_front()
         {
             self.reads += 1;
+            let page = op == PAGE_OP;
             let task = AbortOnDropHandle::new(tokio::spawn(door.run(subject, &op, data)));
             self.running.push(Box::pin(async move {
                 let answered = task.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal)));
-                Answer { id, answered, read: true }
+                Answer { id, answered, read: true, page }
             }));
         }
     }

@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.write_waiting().await
             }
             Event::Answer(answer) => {
-                self.feed(answer_frame(answer)).await?;
+                self.answer(answer).await?;
                 self.write_waiting().await
             }
             Event::Heard(text) => self.heard(&text).await,
@@ -261,13 +261,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Some(delivery) = self.live.next().now_or_never() {
                 self.deliver(delivery).await?;
             } else if let Some(answer) = self.answers.ready(self.sockets.door()) {
-                self.feed(answer_frame(answer)).await?;
+                self.answer(answer).await?;
             } else {
                 break;
             }
         }
         let Self { line, live, .. } = self;
-        guarded(live, line.flush()).await
+        guarded(live, line.flush()).await?;
+        // Now, and not when it was queued: what stands here has left the program.
+        live.flushed();
+        Ok(())
+    }
+
+    async fn answer(&mut self, answer: Answer) -> Result<(), Goodbye> {
+        if let (true, Ok(page)) = (answer.page, &answer.answered) {
+            for event in page.get("events").and_then(Value::as_array).into_iter().flatten() {
+                let channel = event.get("channel").and_then(Value::as_str).and_then(|id| id.parse().ok());
+                if let (Some(channel), Some(seq)) = (channel, event.get("seq").and_then(Value::as_i64)) {
+                    self.live.handed_over(channel, seq);
+                }
+            }
+        }
+        self.feed(answer_frame(answer)).await
     }
 
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), Goodbye> {

@@ -29,6 +29,8 @@ pub struct Config {
     pub plan: Plan,
     /// `[keys]`
     pub keys: Keys,
+    /// `[heads]`
+    pub heads: Heads,
 }
 
 /// Where the record lies, if not in the data folder.
@@ -201,6 +203,20 @@ pub struct Keys {
     pub signer: Option<String>,
 }
 
+/// Signed heads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heads {
+    /// Seconds between two rounds that sign where changed channels stand.
+    pub sign_seconds: u32,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self { sign_seconds: 600 }
+    }
+}
+
 impl Config {
     /// Reads TOML.
     ///
@@ -263,6 +279,9 @@ impl Config {
         ];
         if positive.contains(&0) || limits.frame_bytes < 4096 || limits.text_chars == 0 {
             return Err("[limits] must be positive, frame_bytes at least 4096.".into());
+        }
+        if !(1..=86_400).contains(&self.heads.sign_seconds) {
+            return Err("[heads] sign_seconds must be 1 to 86400.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

@@ -57,11 +57,18 @@ impl Frontier {
 
     /// Adds a leaf at the end.
     pub fn append(&mut self, leaf: &Hash) {
+        self.append_with(leaf, |_, _, _| ());
+    }
+
+    /// As [`Frontier::append`], handing each complete subtree that the leaf closes to `made`: its level (leaves are 0), its place among
+    /// those of its level, its root.
+    pub fn append_with(&mut self, leaf: &Hash, mut made: impl FnMut(u32, u64, &Hash)) {
         let mut peak = *leaf;
         // A set low bit is a complete subtree of the same height as the one just made: the two become one.
-        for _ in 0..self.size.trailing_ones() {
+        for level in 1..=self.size.trailing_ones() {
             let left = self.peaks.pop().expect("there is a peak for each bit of the size");
             peak = node_hash(&left, &peak);
+            made(level, self.size >> level, &peak);
         }
         self.peaks.push(peak);
         self.size += 1;
@@ -72,6 +79,36 @@ impl Frontier {
     pub fn root(&self) -> Hash {
         self.peaks.iter().rev().copied().reduce(|right, left| node_hash(&left, &right)).unwrap_or_else(|| hash(b""))
     }
+}
+
+/// The complete subtrees a tree of this size is made of, largest first: level and place.
+#[must_use]
+pub fn peaks_of(size: u64) -> Vec<(u32, u64)> {
+    let mut at = 0;
+    let set = (0..u64::BITS).rev().filter(|level| (size >> level) & 1 == 1);
+    set.map(|level| {
+        let place = at >> level;
+        at += 1 << level;
+        (level, place)
+    })
+    .collect()
+}
+
+/// What [`inclusion`] needs of a tree whose complete subtrees are kept: the siblings below the peak that holds the leaf, nearest first,
+/// then the peaks to its right, then those to its left, both as [`peaks_of`] gives them. `None` when there is no such leaf.
+#[must_use]
+pub fn inclusion_parts(index: u64, size: u64) -> Option<[Vec<(u32, u64)>; 3]> {
+    let peaks = peaks_of(size);
+    let at = peaks.iter().position(|(level, place)| index >> level == *place)?;
+    let below = (0..peaks[at].0).map(|level| (level, (index >> level) ^ 1)).collect();
+    Some([below, peaks[at + 1..].to_vec(), peaks[..at].to_vec()])
+}
+
+/// The proof from the hashes of [`inclusion_parts`].
+#[must_use]
+pub fn inclusion_from(below: &[Hash], right: &[Hash], left: &[Hash]) -> Vec<Hash> {
+    let right = right.iter().rev().copied().reduce(|right, left| node_hash(&left, &right));
+    below.iter().copied().chain(right).chain(left.iter().rev().copied()).collect()
 }
 
 /// The proof that leaf `index` (from 0) is in the tree over `leaves` (RFC 9162 section 2.1.3.1), nearest sibling first;
@@ -322,6 +359,27 @@ mod tests {
         }
         assert_eq!(frontier.size(), 40);
         assert_eq!(Frontier::from_parts(3, vec![[0; 32]]), None);
+    }
+
+    #[test]
+    fn proofs_from_kept_subtrees_are_the_proofs() {
+        let mut kept = std::collections::HashMap::new();
+        let (mut frontier, all) = (Frontier::default(), leaves(70));
+        for (size, leaf) in (1_u64..).zip(&all) {
+            kept.insert((0, size - 1), *leaf);
+            frontier.append_with(leaf, |level, place, hash| {
+                kept.insert((level, place), *hash);
+            });
+            let of = |parts: &[(u32, u64)]| parts.iter().map(|part| kept[part]).collect::<Vec<_>>();
+            assert_eq!(of(&peaks_of(size)), frontier.peaks());
+            for index in 0..size {
+                let [below, right, left] = inclusion_parts(index, size).expect("there");
+                let whole = &all[..usize::try_from(size).expect("small")];
+                let proof = inclusion(whole, usize::try_from(index).expect("small")).expect("there");
+                assert_eq!(inclusion_from(&of(&below), &of(&right), &of(&left)), proof, "{index} of {size}");
+            }
+            assert!(inclusion_parts(size, size).is_none());
+        }
     }
 
     proptest! {

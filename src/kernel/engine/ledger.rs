@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::outlet::{News, Personal};
+use super::roll::Said;
 use super::{Data, Shared, sql};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, SessionId, ThingId, UserId};
 use crate::kernel::crypto::seal::Purpose;
@@ -37,6 +38,7 @@ pub struct Ledger {
     new_things: Vec<ThingId>,
     pub(super) news: News,
     pub(super) persons: Vec<UserId>,
+    said: Vec<(UserId, Said)>,
     /// As the batch leaves them, read before its commit.
     person_rows: Vec<policy::sql::PersonRow>,
     /// Counts what was changed, so that a refusal after a write is found out.
@@ -60,6 +62,7 @@ impl Ledger {
             new_things: Vec::new(),
             news: News::default(),
             persons: Vec::new(),
+            said: Vec::new(),
             person_rows: Vec::new(),
             changes: 0,
             rebuilding: false,
@@ -74,6 +77,7 @@ impl Ledger {
         self.new_things.clear();
         self.news = News::default();
         self.persons.clear();
+        self.said.clear();
         self.person_rows.clear();
         let alone = self.tx.as_ref().is_some_and(Tx::is_only_writer);
         if !alone || self.heads.len() + self.things.len() > KEPT_MAX {
@@ -137,6 +141,9 @@ impl Ledger {
         let mut news = std::mem::take(&mut self.news);
         for session in &news.ended {
             self.shared.book.end_session(*session);
+        }
+        for (user, said) in std::mem::take(&mut self.said) {
+            self.shared.roll.say(user, said);
         }
         for row in std::mem::take(&mut self.person_rows) {
             if let Some(kind) = policy::PersonKind::from_number(row.kind) {
@@ -276,7 +283,7 @@ impl Ledger {
         if let Some(head) = self.heads.get(&channel) {
             return Ok(Some(head.clone()));
         }
-        let head = log::sql::head(self.tx(), channel).await?;
+        let head = log::sql::head_to_append(self.tx(), channel).await?;
         if let Some(head) = &head {
             self.heads.insert(channel, head.clone());
         }
@@ -327,6 +334,12 @@ impl Ledger {
     pub fn end_session(&mut self, session: SessionId) {
         self.changes += 1;
         self.news.ended.push(session);
+    }
+
+    /// With the commit, the roll shows what somebody said of themselves.
+    pub fn say(&mut self, user: UserId, said: Said) {
+        self.changes += 1;
+        self.said.push((user, said));
     }
 
     /// Puts a fact on a person's channel `me`: outside the record, ids only.

@@ -2,6 +2,7 @@
 //! Does not know: sockets, HTTP, any feature by name (it is handed the registry).
 //! Invariants: no reply before the commit is on disk; nothing is published that is not committed; a refusal comes before any write.
 
+pub mod attest;
 mod auditor;
 mod committer;
 mod execution;
@@ -9,8 +10,10 @@ pub mod fields;
 mod ledger;
 mod link;
 mod outlet;
+pub mod patrol;
 mod read;
 mod rebuild;
+pub mod roll;
 pub mod shape;
 pub mod sql;
 mod standing;
@@ -29,12 +32,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub use attest::Attest;
 pub use execution::Outcome;
 pub use ledger::Ledger;
 pub use link::{Link, subject_sees_item};
-pub use outlet::{News, Outlet, Personal, Silent};
+pub use outlet::{News, Outlet, Passing, Personal, Silent};
 pub use read::Read;
 pub use rebuild::rebuild;
+pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
 pub use shape::Event;
 pub use write::{Reply, Write};
 
@@ -43,7 +48,7 @@ use shape::Shape;
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
 use super::base::{Code, Fault, Refusal, Stop, World};
-use super::log::{Fact, Vault};
+use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
 use super::policy::{self, Book, PersonKind, Roles, Subject};
 use super::store::Db;
@@ -74,6 +79,8 @@ pub struct Op {
     pub public: bool,
     /// Category of its audit rows.
     pub category: &'static str,
+    /// A person does it: it keeps a session from idling out. Clients ask the others by themselves.
+    pub activity: bool,
     /// What it takes and answers. Every public op says so.
     pub shape: Shape,
 }
@@ -82,19 +89,26 @@ impl Op {
     /// A public write.
     #[must_use]
     pub const fn write(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN }
+        Self { name, effect: Effect::Write, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// A public read.
     #[must_use]
     pub const fn read(name: &'static str, category: &'static str) -> Self {
-        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN }
+        Self { name, effect: Effect::Read, public: true, category, shape: Shape::UNKNOWN, activity: true }
     }
 
     /// The same op, for the program itself only.
     #[must_use]
     pub const fn internal(mut self) -> Self {
         self.public = false;
+        self
+    }
+
+    /// The same op, asked by clients on their own: no activity of a person.
+    #[must_use]
+    pub const fn polled(mut self) -> Self {
+        self.activity = false;
         self
     }
 
@@ -232,6 +246,8 @@ pub struct Shared {
     pub world: World,
     /// Settings.
     pub config: Config,
+    /// Who is connected, and what reached them.
+    pub roll: Roll,
 }
 
 /// A command on its way to the committer.
@@ -263,6 +279,7 @@ pub(crate) enum Job {
 pub struct Engine {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
+    attest: Arc<Attest>,
     committing: Arc<tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>>,
 }
 
@@ -274,16 +291,27 @@ impl Engine {
     pub async fn start(shared: Shared, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
         let shared = Arc::new(shared);
         load_persons(&shared).await?;
+        log::site::prepare(&shared.db).await?;
+        for row in log::site::sql::held(&mut shared.db.read().await?).await? {
+            shared.book.hold(row.channel);
+        }
+        let attest = Arc::new(Attest::new(shared.vault.clone(), outlet));
         let (jobs, queue) = mpsc::channel(COMMIT_QUEUE_MAX);
-        let committer = committer::Committer::open(shared.clone(), queue, outlet).await?;
+        let committer = committer::Committer::open(shared.clone(), queue, attest.clone()).await?;
         let handle = tokio::spawn(committer.run(BATCH_COMMANDS_MAX));
-        Ok(Self { shared, jobs, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
+        Ok(Self { shared, jobs, attest, committing: Arc::new(tokio::sync::Mutex::new(Some(handle))) })
     }
 
     /// What it stands on.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Signed heads.
+    #[must_use]
+    pub fn attest(&self) -> &Attest {
+        &self.attest
     }
 
     /// Clock and randomness.
@@ -394,22 +422,12 @@ impl Engine {
     /// The subject of a person as policy sees it now; none if the account is unknown or suspended.
     #[must_use]
     pub fn subject(&self, user: crate::kernel::base::UserId) -> Option<Subject> {
-        let person = self.shared.book.person(user).filter(|person| person.active)?;
-        Some(Subject {
-            user,
-            kind: person.kind,
-            roles: person.roles,
-            session: None,
-            address: None,
-            epoch: person.epoch.load(std::sync::atomic::Ordering::Acquire),
-            stepped_up_until: 0,
-            command_line: false,
-        })
+        Some(self.shared.book.person(user).filter(|person| person.active)?.subject(user))
     }
 
     /// Stops: finishes what is queued, then closes the database. What other clones send afterwards is refused as `busy`.
     pub async fn stop(self) {
-        let Self { shared, jobs, committing } = self;
+        let Self { shared, jobs, committing, .. } = self;
         let stopping = async {
             let _ = jobs.send(Job::Stop).await;
             if let Some(handle) = committing.lock().await.take() {

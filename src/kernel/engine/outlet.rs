@@ -1,6 +1,6 @@
 //! Where committed news goes. The committer calls it and knows no more of who listens.
 
-use crate::kernel::base::{SessionId, UserId};
+use crate::kernel::base::{ChannelId, SessionId, UserId};
 use crate::kernel::log::Fact;
 use crate::kernel::wire::Frame;
 
@@ -15,6 +15,15 @@ pub struct Personal {
     pub frame: Frame,
 }
 
+/// An event of a channel that is not kept: it has no `seq`.
+#[derive(Clone, Debug)]
+pub struct Passing {
+    /// Where.
+    pub channel: ChannelId,
+    /// The event frame.
+    pub frame: Frame,
+}
+
 /// What one commit brought.
 #[derive(Default)]
 pub struct News {
@@ -22,6 +31,8 @@ pub struct News {
     pub facts: Vec<Fact>,
     /// Facts of channels `me`.
     pub personal: Vec<Personal>,
+    /// Events that are not kept, to who follows the channel.
+    pub passing: Vec<Passing>,
     /// People whose rights changed: what was decided for them before is decided again.
     pub raised: Vec<UserId>,
     /// Sessions that ended: their sockets close.
@@ -32,7 +43,11 @@ impl News {
     /// Whether there is nothing to tell.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.facts.is_empty() && self.personal.is_empty() && self.raised.is_empty() && self.ended.is_empty()
+        self.facts.is_empty()
+            && self.passing.is_empty()
+            && self.personal.is_empty()
+            && self.raised.is_empty()
+            && self.ended.is_empty()
     }
 }
 

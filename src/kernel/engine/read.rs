@@ -161,6 +161,20 @@ impl Read {
             .collect()
     }
 
+    /// The people who may read a channel now, as policy decides for each of them. For a caller who may read it too.
+    #[must_use]
+    pub fn readers(&self, access: &Access, channel: ChannelId) -> Vec<Subject> {
+        let Some(held) = access.channels.get(&channel) else { return Vec::new() };
+        let mut readers: Vec<Subject> = held
+            .readers
+            .keys()
+            .filter_map(|user| Some(self.shared.book.person(*user)?.subject(*user)))
+            .filter(|one| policy::decide(one, Right::Read, Object::Channel(Some((access, channel))), self.now).is_ok())
+            .collect();
+        readers.sort_unstable_by_key(|one| one.user);
+        readers
+    }
+
     /// Where a channel stands.
     ///
     /// # Errors

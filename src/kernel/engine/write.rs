@@ -224,6 +224,10 @@ impl<'a> Write<'a> {
         id: EntryId,
         body: Box<RawValue>,
     ) -> Result<Fact, Stop> {
+        if self.ledger.shared().book.is_held(channel) {
+            let detail = "This channel's record did not hold when it was checked. Nothing is written to it until an administrator has looked.";
+            return Err(Refusal::new(Code::Busy).detail(detail).into());
+        }
         let mut head =
             self.ledger.locked_head(channel).await?.ok_or(Fault::Defect("recorded in a channel that is not there"))?;
         if self.first.is_none() && self.scope.is_some_and(|scope| scope != ChannelId::ZERO && scope != channel) {

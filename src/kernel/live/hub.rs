@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::queue::{Queue, Queued, Standing};
 use crate::kernel::base::{ChannelId, Micros, SessionId, UserId, World};
-use crate::kernel::engine::{News, Outlet};
+use crate::kernel::engine::{News, Outlet, Passing};
 use crate::kernel::log::Fact;
 use crate::kernel::wire::Frame;
 
@@ -43,6 +43,15 @@ struct Listener {
 struct Ears {
     listeners: Vec<Listener>,
     typed: Vec<(UserId, Micros)>,
+}
+
+impl Ears {
+    fn tell_others(&self, channel: ChannelId, by: UserId, frame: &Frame, now: Micros) {
+        for listener in self.listeners.iter().filter(|listener| listener.queue.user != by) {
+            let queued = Queued { channel, seq: None, frame: frame.clone() };
+            listener.queue.offer(queued, listener.standing, now);
+        }
+    }
 }
 
 /// Who listens to what. One for each node.
@@ -99,9 +108,20 @@ impl Hub {
             return;
         }
         ears.typed.push((by, now));
-        for listener in ears.listeners.iter().filter(|listener| listener.queue.user != by) {
-            let queued = Queued { channel, seq: None, frame: frame.clone() };
-            listener.queue.offer(queued, listener.standing, now);
+        ears.tell_others(channel, by, frame, now);
+    }
+
+    /// Whether anybody but `by` listens to `channel`.
+    pub(super) fn is_heard(&self, channel: ChannelId, by: UserId) -> bool {
+        let channels = self.channels.of(channel.bytes());
+        channels.get(&channel).is_some_and(|ears| ears.listeners.iter().any(|listener| listener.queue.user != by))
+    }
+
+    /// Tells those who listen to `channel`, but not `by` themselves, how `by` is shown. Not kept.
+    pub(super) fn presence(&self, channel: ChannelId, by: UserId, frame: &Frame) {
+        let now = self.world.now();
+        if let Some(ears) = self.channels.of(channel.bytes()).get(&channel) {
+            ears.tell_others(channel, by, frame, now);
         }
     }
 
@@ -111,6 +131,15 @@ impl Hub {
         let frame = fact.frame();
         for listener in &ears.listeners {
             let queued = Queued { channel: fact.channel, seq: Some(fact.seq), frame: frame.clone() };
+            listener.queue.offer(queued, listener.standing, now);
+        }
+    }
+
+    /// Tells those who listen to its channel of something that is not kept.
+    fn pass(&self, passing: &Passing, now: Micros) {
+        let channels = self.channels.of(passing.channel.bytes());
+        for listener in channels.get(&passing.channel).map_or(&[][..], |ears| &ears.listeners) {
+            let queued = Queued { channel: passing.channel, seq: None, frame: passing.frame.clone() };
             listener.queue.offer(queued, listener.standing, now);
         }
     }
@@ -154,6 +183,9 @@ impl Outlet for Hub {
         }
         for fact in &news.facts {
             self.tell(fact, now);
+        }
+        for passing in &news.passing {
+            self.pass(passing, now);
         }
         for personal in news.personal {
             for queue in self.queues_of(personal.user) {

@@ -7,6 +7,7 @@ mod hub;
 #[cfg(test)]
 mod laws;
 mod pages;
+mod presence;
 mod queue;
 mod resume;
 mod session;
@@ -14,4 +15,5 @@ mod session;
 mod tests;
 
 pub use hub::{Full, Hub};
+pub use presence::announce;
 pub use session::{Delivery, End, Session};

@@ -20,7 +20,8 @@ use super::pages::{Caller, Page, Survey};
 use super::queue::ME;
 use super::resume::{Answer, Asked, Plan};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, SessionId, Stop, UserId};
-use crate::kernel::engine::{Data, Engine};
+use crate::kernel::engine::roll::delivered::Unflushed;
+use crate::kernel::engine::{Attendance, Data, Engine};
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{Right, SessionState, Subject};
 use crate::kernel::wire::{self, Frame};
@@ -126,6 +127,9 @@ pub struct Session {
     /// Where the commits began that the decision under way was asked for by.
     fresh: HashMap<ChannelId, i64>,
     delivered: BTreeMap<ChannelId, [i64; 2]>,
+    /// Handed over to be written, and not flushed yet.
+    unflushed: Unflushed,
+    _attendance: Attendance,
 }
 
 impl Session {
@@ -169,6 +173,8 @@ impl Session {
             stale_since: None,
             fresh: HashMap::new(),
             delivered: BTreeMap::new(),
+            unflushed: Unflushed::default(),
+            _attendance: Attendance::new(engine.shared(), user),
         })
     }
 
@@ -365,7 +371,19 @@ impl Session {
         if channel != ME {
             let range = self.delivered.entry(channel).or_insert([seq, seq]);
             *range = [range[0].min(seq), range[1].max(seq)];
+            self.unflushed.note(channel, seq);
         }
+    }
+
+    /// An entry is on its way to the peer inside an answer, such as a page of `history`.
+    pub fn handed_over(&mut self, channel: ChannelId, seq: i64) {
+        self.unflushed.note(channel, seq);
+    }
+
+    /// Whatever carries the frames has written out all that it was given: those entries are delivered.
+    pub fn flushed(&mut self) {
+        let shared = self.caller.engine.shared();
+        shared.roll.delivered.flushed(self.caller.user, &mut self.unflushed, shared.world.now());
     }
 
     async fn wait(&mut self) {

@@ -5,6 +5,7 @@
 mod append;
 mod fact;
 mod page;
+pub mod recent;
 pub mod site;
 pub mod sql;
 #[cfg(test)]

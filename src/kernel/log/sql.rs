@@ -24,13 +24,17 @@ statements! {
     LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
     CLEAR_THING = "DELETE FROM thing";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
-    AUDIT_STREAMS = "SELECT DISTINCT stream FROM audit ORDER BY stream";
+    HEADS_AFTER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n > $1 ORDER BY n LIMIT $2";
+    HEAD_BY_NUMBER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n = $1";
+    HEAD_AND_NEWEST = "SELECT channel.n, channel.id, channel.patient, channel.seq, channel.head, channel.epoch, channel.at, entry.head AS newest FROM channel LEFT JOIN entry ON entry.channel = channel.n AND entry.seq = channel.seq WHERE channel.id = $1";
+    SIZES = "SELECT id, seq FROM channel WHERE id IN (SELECT unhex(value) FROM json_each($1))";
+    NEWEST_ENTRY = "SELECT COALESCE(MAX(n), 0) AS newest FROM entry";
+    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
+    NUMBER_AFTER = "SELECT MIN(channel) AS number FROM entry WHERE channel > $1";
+    LINK = "SELECT kind, head FROM entry WHERE channel = $1 AND seq = $2";
+    AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";
     AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
     AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
-    SITE_NEWEST = "SELECT MAX(n) AS newest FROM site_leaf";
-    SITE_ALL = "SELECT hash FROM site_leaf ORDER BY n";
-    SITE_NOTES = "SELECT n, note FROM site_leaf ORDER BY n";
-    SITE_ADD = "INSERT INTO site_leaf (n, hash, note) VALUES ($1, $2, $3)";
 }
 
 /// A row of `channel`.
@@ -58,6 +62,25 @@ impl TryFrom<HeadRow> for Head {
             at: row.at,
         })
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct HeadAndNewest {
+    #[sqlx(flatten)]
+    head: HeadRow,
+    newest: Option<Vec<u8>>,
+}
+
+/// An entry in the order of writing, still sealed.
+#[derive(sqlx::FromRow)]
+pub struct Written {
+    /// Its number in the order of writing.
+    pub n: i64,
+    /// The number of its channel.
+    pub channel: i64,
+    /// The entry.
+    #[sqlx(flatten)]
+    pub row: Row,
 }
 
 /// A row of `entry`, still sealed.
@@ -98,6 +121,80 @@ pub struct Row {
 pub async fn head(tx: &mut Tx, id: ChannelId) -> Result<Option<Head>, Fault> {
     let row: Option<HeadRow> = on_db!(tx, |c| sqlx::query_as(CHANNEL_GET).bind(id).fetch_optional(c).await)?;
     row.map(Head::try_from).transpose()
+}
+
+/// As [`head`], held against the newest entry: what somebody appends to. A chain is never continued from a head that is not its own.
+///
+/// # Errors
+/// As [`head`]; an integrity fault when the newest entry is not there or has another head.
+pub async fn head_to_append(tx: &mut Tx, id: ChannelId) -> Result<Option<Head>, Fault> {
+    let row: Option<HeadAndNewest> = on_db!(tx, |c| sqlx::query_as(HEAD_AND_NEWEST).bind(id).fetch_optional(c).await)?;
+    let Some(HeadAndNewest { head, newest }) = row else { return Ok(None) };
+    let head = Head::try_from(head)?;
+    if head.seq > 0 && newest.as_deref() != Some(&head.head[..]) {
+        tracing::error!(channel.id = %head.channel, seq = head.seq, "A channel's head is not that of its newest entry");
+        return Err(Fault::Integrity("a channel's head is not that of its newest entry"));
+    }
+    Ok(Some(head))
+}
+
+/// Where the channels after number `n` stand, in the order of their numbers.
+///
+/// # Errors
+/// The database's, or a malformed row.
+pub async fn heads_after(tx: &mut Tx, n: i64, limit: i64) -> Result<Vec<Head>, Fault> {
+    let rows: Vec<HeadRow> = on_db!(tx, |c| sqlx::query_as(HEADS_AFTER).bind(n).bind(limit).fetch_all(c).await)?;
+    rows.into_iter().map(Head::try_from).collect()
+}
+
+/// Where the channel of this number stands.
+///
+/// # Errors
+/// The database's, or a malformed row.
+pub async fn head_of_number(tx: &mut Tx, n: i64) -> Result<Option<Head>, Fault> {
+    let row: Option<HeadRow> = on_db!(tx, |c| sqlx::query_as(HEAD_BY_NUMBER).bind(n).fetch_optional(c).await)?;
+    row.map(Head::try_from).transpose()
+}
+
+/// The newest `seq` of each of these channels; those that are not there are left out.
+///
+/// # Errors
+/// The database's.
+pub async fn sizes(tx: &mut Tx, channels: &[ChannelId]) -> sqlx::Result<Vec<(ChannelId, i64)>> {
+    let channels = id_list(channels.iter().map(|channel| channel.0));
+    on_db!(tx, |c| sqlx::query_as(SIZES).bind(&channels).fetch_all(c).await)
+}
+
+/// The number of the newest entry, 0 if there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn newest_entry(tx: &mut Tx) -> sqlx::Result<i64> {
+    on_db!(tx, |c| sqlx::query_scalar(NEWEST_ENTRY).fetch_one(c).await)
+}
+
+/// Entries in the order they were committed, after number `n`.
+///
+/// # Errors
+/// The database's.
+pub async fn written(tx: &mut Tx, n: i64, limit: i64) -> sqlx::Result<Vec<Written>> {
+    on_db!(tx, |c| sqlx::query_as(WRITTEN).bind(n).bind(limit).fetch_all(c).await)
+}
+
+/// The lowest number of a channel after `n` that entries name.
+///
+/// # Errors
+/// The database's.
+pub async fn number_after(tx: &mut Tx, n: i64) -> sqlx::Result<Option<i64>> {
+    on_db!(tx, |c| sqlx::query_scalar(NUMBER_AFTER).bind(n).fetch_one(c).await)
+}
+
+/// Kind and head of one entry.
+///
+/// # Errors
+/// The database's.
+pub async fn link(tx: &mut Tx, n: i64, seq: i64) -> sqlx::Result<Option<(i16, Vec<u8>)>> {
+    on_db!(tx, |c| sqlx::query_as(LINK).bind(n).bind(seq).fetch_optional(c).await)
 }
 
 /// Where each channel of a patient stands.
@@ -265,33 +362,6 @@ pub async fn clear_things(tx: &mut Tx) -> sqlx::Result<()> {
     on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))
 }
 
-/// Leaf hashes of the site log, in order.
-///
-/// # Errors
-/// The database's.
-pub async fn site_hashes(tx: &mut Tx) -> sqlx::Result<Vec<(Vec<u8>,)>> {
-    on_db!(tx, |c| sqlx::query_as(SITE_ALL).fetch_all(c).await)
-}
-
-/// Notes of the site log, in order.
-///
-/// # Errors
-/// The database's.
-pub async fn site_notes(tx: &mut Tx) -> sqlx::Result<Vec<(i64, String)>> {
-    on_db!(tx, |c| sqlx::query_as(SITE_NOTES).fetch_all(c).await)
-}
-
-/// Adds a leaf to the site log and gives its index, from 0.
-///
-/// # Errors
-/// The database's.
-pub async fn add_site_leaf(tx: &mut Tx, hash: &[u8; 32], note: &str) -> sqlx::Result<i64> {
-    let (newest,): (Option<i64>,) = on_db!(tx, |c| sqlx::query_as(SITE_NEWEST).fetch_one(c).await)?;
-    let n = newest.map_or(0, |newest| newest + 1);
-    on_db!(tx, |c| sqlx::query(SITE_ADD).bind(n).bind(hash.as_slice()).bind(note).execute(c).await.map(drop))?;
-    Ok(n)
-}
-
 /// The channel of a small number.
 ///
 /// # Errors
@@ -312,13 +382,19 @@ pub struct AuditLine {
     pub head: Vec<u8>,
 }
 
-/// Every audit stream.
+/// Every audit stream. Looks at one row of each.
 ///
 /// # Errors
 /// The database's.
 pub async fn audit_streams(tx: &mut Tx) -> sqlx::Result<Vec<i64>> {
-    let rows: Vec<(i64,)> = on_db!(tx, |c| sqlx::query_as(AUDIT_STREAMS).fetch_all(c).await)?;
-    Ok(rows.into_iter().map(|(stream,)| stream).collect())
+    let mut streams = Vec::new();
+    let mut after = i64::MIN;
+    loop {
+        let next: Option<i64> = on_db!(tx, |c| sqlx::query_scalar(AUDIT_STREAM_AFTER).bind(after).fetch_one(c).await)?;
+        let Some(stream) = next else { return Ok(streams) };
+        streams.push(stream);
+        after = stream;
+    }
 }
 
 /// Number and head of the newest row of an audit stream.

@@ -157,6 +157,17 @@ impl Vault {
             .ok_or(Fault::Integrity("a sealed value names a key that is not there"))
     }
 
+    /// Whether the key is there that a sealed value names. It is not after its patient was shredded.
+    ///
+    /// # Errors
+    /// Sealed, or the key database fails.
+    pub async fn has_key(&self, patient: PatientId, version: u32) -> Result<bool, Fault> {
+        if self.inner.keyring.patient(patient, version).is_none() {
+            self.load(patient).await?;
+        }
+        Ok(self.inner.keyring.patient(patient, version).is_some())
+    }
+
     fn view_place(&self, patient: PatientId, row: Uuid, revision: i64) -> Place {
         Place {
             deployment: self.inner.deployment,

@@ -1,13 +1,14 @@
 //! What policy holds in memory: persons with their `authz_epoch`, open sessions, and the standing at patients in use.
 //! The committer puts a new state in after its commit and before it replies; readers load what is absent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::access::Access;
+use super::decide::Subject;
 use super::{PersonKind, Roles};
-use crate::kernel::base::{Micros, PatientId, SessionId, UserId};
+use crate::kernel::base::{ChannelId, Micros, PatientId, SessionId, UserId};
 
 /// Patients held before the whole cache is dropped: about 2 KiB each.
 const PATIENTS_MAX: usize = 20_000;
@@ -23,6 +24,23 @@ pub struct Person {
     pub active: bool,
     /// Raised by every change of what the person may do; shared with their sockets, which compare before each event.
     pub epoch: Arc<AtomicI64>,
+}
+
+impl Person {
+    /// The subject they are without a session: what is decided for them while they ask nothing.
+    #[must_use]
+    pub fn subject(&self, user: UserId) -> Subject {
+        Subject {
+            user,
+            kind: self.kind,
+            roles: self.roles,
+            session: None,
+            address: None,
+            epoch: self.epoch.load(Ordering::Acquire),
+            stepped_up_until: 0,
+            command_line: false,
+        }
+    }
 }
 
 /// A session as every request and socket of it sees it.
@@ -82,6 +100,10 @@ pub struct Book {
     patients: RwLock<HashMap<PatientId, Arc<Access>>>,
     /// Counts drops of the cache: a load begun before a drop is not put in after it.
     generation: AtomicI64,
+    /// Channels whose record was found broken: nothing is written to them.
+    held: RwLock<HashSet<ChannelId>>,
+    /// Something of the record beside channels was found broken.
+    suspect: AtomicBool,
     /// The largest wall time ever seen: turning the clock back revives no session.
     latest: AtomicI64,
 }
@@ -187,6 +209,39 @@ impl Book {
         let mut patients = write(&self.patients);
         patients.clear();
         self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Holds a channel: its record does not hold.
+    pub fn hold(&self, channel: ChannelId) {
+        write(&self.held).insert(channel);
+    }
+
+    /// Lets go of a channel that holds again.
+    pub fn release(&self, channel: ChannelId) {
+        write(&self.held).remove(&channel);
+    }
+
+    /// Whether nothing may be written to a channel.
+    #[must_use]
+    pub fn is_held(&self, channel: ChannelId) -> bool {
+        read(&self.held).contains(&channel)
+    }
+
+    /// How many channels are held.
+    #[must_use]
+    pub fn held_channels(&self) -> usize {
+        read(&self.held).len()
+    }
+
+    /// Whether something of the record beside channels was found broken.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Relaxed)
+    }
+
+    /// See [`Book::is_suspect`].
+    pub fn set_suspect(&self, suspect: bool) {
+        self.suspect.store(suspect, Ordering::Relaxed);
     }
 
     /// `now`, or the largest time ever seen if that is later.

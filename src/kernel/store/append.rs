@@ -113,6 +113,26 @@ pub struct HeadRow {
     pub at: i64,
 }
 
+/// A row of `site_leaf`.
+#[derive(Clone)]
+pub struct SiteLeafRow {
+    /// Place in the site log, from 0.
+    pub n: i64,
+    /// What the tree is over.
+    pub hash: [u8; 32],
+    /// The signed note.
+    pub note: String,
+}
+
+/// A row of `site_node`.
+#[derive(Clone)]
+pub struct SiteNodeRow {
+    /// Place times 64, and the level.
+    pub n: i64,
+    /// The root of that subtree.
+    pub hash: [u8; 32],
+}
+
 /// A channel to be made, at `seq` 0.
 #[derive(Clone)]
 pub struct NewChannel {
@@ -199,6 +219,10 @@ appends! {
     things(ThingRow);
     /// Moves the heads of channels; each channel at most once.
     heads(HeadRow);
+    /// Adds leaves to the site log.
+    site_leaves(SiteLeafRow);
+    /// Adds roots of complete subtrees of the site log.
+    site_nodes(SiteNodeRow);
 }
 
 /// Which of these keys were answered before.

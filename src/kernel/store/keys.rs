@@ -11,6 +11,7 @@ statements! {
     LOAD_ALL = "SELECT owner, version, kek_version, state, created_at, blob FROM wrapped_key
         WHERE owner IN (SELECT unhex(value) FROM json_each($1)) ORDER BY owner, version";
     LIST = "SELECT owner, version, kek_version, state, created_at, blob FROM wrapped_key ORDER BY owner, version";
+    NEWEST_KEK = "SELECT MAX(kek_version) AS newest FROM wrapped_key";
     REWRAP = "UPDATE wrapped_key SET kek_version = $3, blob = $4 WHERE owner = $1 AND version = $2";
     ERASE = "DELETE FROM wrapped_key WHERE owner = $1";
 }
@@ -87,6 +88,15 @@ impl Keys {
         let owners = id_list(owners);
         let mut tx = self.0.read().await?;
         on_db!(tx, |c| sqlx::query_as(LOAD_ALL).bind(&owners).fetch_all(c).await)
+    }
+
+    /// The newest version of the key-encryption key that wraps any key; none if there is no key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest_kek(&self) -> sqlx::Result<Option<i64>> {
+        let mut tx = self.0.read().await?;
+        on_db!(tx, |c| sqlx::query_scalar(NEWEST_KEK).fetch_one(c).await)
     }
 
     /// Every key, by owner and version.

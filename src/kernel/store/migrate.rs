@@ -61,7 +61,9 @@ const RECORD: &[Migration] = migrations! {
     6 "0006_care_plan" Both;
     7 "0007_channels" Both;
     9 "0009_chart" Both;
+    10 "0010_receipts" Both;
     11 "0011_answers" Both;
+    13 "0013_growth" Both;
 };
 
 /// The keys' migrations.

@@ -279,6 +279,17 @@ impl Tx {
         matches!(self, Self::Sqlite(_))
     }
 
+    /// Makes this transaction the only one that appends to the site log, until its end; nothing to do on SQLite, which has one writer.
+    ///
+    /// # Errors
+    /// When the database fails or another writer holds it for too long.
+    pub async fn lock_site_log(&mut self) -> sqlx::Result<()> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(tx) => tx.lock_site_log().await,
+        }
+    }
+
     /// Locks patients against other writers until the end of the transaction; nothing to do on SQLite, which has one writer.
     /// Patients without a row are passed over.
     ///

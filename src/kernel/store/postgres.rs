@@ -29,6 +29,8 @@ const KEYS_SCHEMA: &str = "carethread_keys";
 
 const SETTINGS: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), \
     current_setting('data_sync_retry'), current_setting('synchronous_standby_names')";
+/// Whoever appends to the site log holds this (ASCII `caresite`).
+const SITE_LOG_LOCK: i64 = i64::from_be_bytes(*b"caresite");
 const HOLDS_DEPLOYMENT: &str = "SELECT EXISTS (SELECT 1 FROM setting WHERE name = 'deployment')";
 const HOLDS_KEYS: &str = "SELECT EXISTS (SELECT 1 FROM wrapped_key)";
 const LOCK_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY($1) ORDER BY id FOR UPDATE";
@@ -219,6 +221,11 @@ impl PostgresTx {
     pub(super) async fn rollback(self) {
         // A connection that cannot roll back is broken and leaves the pool; the server rolls back when it is gone.
         let _ = self.0.rollback().await;
+    }
+
+    /// The site log has one appender at a time.
+    pub(super) async fn lock_site_log(&mut self) -> sqlx::Result<()> {
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SITE_LOG_LOCK).execute(self.connection()).await.map(|_| ())
     }
 
     /// In id order: two nodes that lock the same patients in different orders would deadlock.

@@ -13,6 +13,13 @@ pub const DEPLOYMENT: &str = "deployment";
 /// The PKCS #8 bytes of the key that signs documents, sealed (purpose `Integration`).
 pub const DOCUMENT_KEY: &str = "document_key";
 
+/// When the last checkpoint of the site log was kept (8 bytes, microseconds), and its note.
+pub const CHECKPOINT: &str = "checkpoint";
+/// `entry.n` up to which every entry is under a signed head (8 bytes).
+pub const ATTESTED: &str = "attested";
+/// How far the walk of the whole record has come.
+pub const PATROL: &str = "patrol";
+
 /// A value, if it was put.
 ///
 /// # Errors

@@ -26,3 +26,20 @@ pub const DRAINING: u16 = 4503;
 pub const SILENT: u16 = 4504;
 /// The queue of this socket is full.
 pub const TOO_SLOW: u16 = 4513;
+
+/// Every code the server closes with, and why, in a few words.
+pub const ALL: &[(u16, &str)] = &[
+    (NORMAL, "normal end"),
+    (PROTOCOL, "protocol error: unmasked frame, reserved bits or opcodes, bad control frame"),
+    (NOT_UTF8, "text that is not UTF-8"),
+    (TOO_BIG, "frame over the limit"),
+    (BAD_FRAMES, "binary, or too many frames that cannot be read"),
+    (SESSION_ENDED, "session expired or ended"),
+    (NOT_ALLOWED, "not allowed"),
+    (NO_SIGN_IN, "no sign-in in time, or too much before it"),
+    (TOO_FAST, "far too fast"),
+    (INTERNAL, "failure of the server"),
+    (DRAINING, "going down, or sealed"),
+    (SILENT, "silent for too long"),
+    (TOO_SLOW, "too slow: what waited for the socket was not taken"),
+];

@@ -9,8 +9,12 @@ use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, Refusal, Stop};
 use crate::kernel::crypto::{VerifierKey, base64};
 use crate::kernel::log;
+use crate::kernel::log::site::Note;
 use crate::kernel::log::verify::{self, Known};
 use crate::server::Node;
+
+/// Signed heads that are remembered of each channel.
+const SIGNED_KEPT: usize = 32;
 
 /// What was found wrong: as a line, and in the object.
 #[derive(Default)]
@@ -64,13 +68,8 @@ async fn known(node: &Node, faults: &mut Faults) -> Result<(i64, HashMap<Channel
     for (channel, reached) in audited.reached {
         known.entry(channel).or_default().reached = reached;
     }
-    match log::site::verify(&mut shared.db.read().await?, &shared.vault).await {
-        Ok(notes) => {
-            for note in notes {
-                let size = i64::try_from(note.size).unwrap_or(i64::MAX);
-                known.entry(note.channel).or_default().signed.insert(size, note.head);
-            }
-        }
+    match site(node, &mut known).await {
+        Ok(()) => {}
         Err(Fault::Integrity(reason)) => {
             faults.lines.push(format!("site log: {reason}"));
             faults.list.push(json!({ "site": true, "reason": reason }));
@@ -78,6 +77,30 @@ async fn known(node: &Node, faults: &mut Faults) -> Result<(i64, HashMap<Channel
         Err(other) => return Err(other.into()),
     }
     Ok((audited.rows, known))
+}
+
+/// Walks the site log; keeps the newest signed heads of each channel.
+async fn site(node: &Node, known: &mut HashMap<ChannelId, Known>) -> Result<(), Fault> {
+    let shared = node.engine.shared();
+    let mut tx = shared.db.read().await?;
+    let mut walk = log::site::Walk::begin(&mut tx, &shared.vault).await?;
+    loop {
+        let keep = |note| {
+            if let Note::Channel(note) = note {
+                let size = i64::try_from(note.size).unwrap_or(i64::MAX);
+                let signed = &mut known.entry(note.channel).or_default().signed;
+                signed.insert(size, note.head);
+                // The newest stands for all before it; some more name the place better.
+                if signed.len() > SIGNED_KEPT {
+                    signed.pop_first();
+                }
+            }
+        };
+        if !walk.page(&mut tx, &shared.vault, keep).await? {
+            return Ok(());
+        }
+        tx = shared.db.read().await?;
+    }
 }
 
 /// Walks every channel; gives them with their sizes, and the entries that hold.

@@ -104,9 +104,12 @@ async fn attend(mut stream: UnixStream, attendant: Attendant, stop: &Cancellatio
 
 impl Attendant {
     fn status(&self, stop: &CancellationToken) -> Answer {
-        let is_sealed = |node: &Node| node.engine.shared().vault.keyring().is_sealed();
-        let sealed = self.node.as_ref().is_none_or(is_sealed);
-        let status = Status { sealed, draining: stop.is_cancelled(), ..self.status.clone() };
+        let mut status = Status { sealed: true, draining: stop.is_cancelled(), ..self.status.clone() };
+        if let Some(node) = &self.node {
+            let book = node.engine.book();
+            status.sealed = node.engine.shared().vault.keyring().is_sealed();
+            (status.channels_held, status.suspect) = (book.held_channels(), book.is_suspect());
+        }
         let object = serde_json::to_value(&status).expect("texts, numbers and truths are JSON");
         Answer { object, ..Answer::default() }
     }

@@ -12,6 +12,7 @@ use crate::server::node;
 use crate::server::record::Record;
 
 const MISSING: &str = "Put it back from its copy: without it nothing can be read, and the server is sealed";
+const VERIFY: &str = "`carethread verify --record` says where; put the record back from a copy that holds";
 /// A log that is longer was not written back for long.
 const LOG_LONG: u64 = 256 << 20;
 /// Connections that should be left for one more server and an administrator.
@@ -194,12 +195,16 @@ pub async fn record(patient: &Patient, look: Option<&Look>) -> Option<Check> {
     {
         return Some(Check::warning("record", "It was not opened: there is no key", "See `key`"));
     }
+    if let Some(server) = patient.server.as_ref().filter(|server| server.channels_held > 0 || server.suspect) {
+        let rest = if server.suspect { ", and audit or site log do not" } else { "" };
+        let found = format!("{} channels do not hold and take no writes{rest}", server.channels_held);
+        return Some(Check::problem("record", found, VERIFY));
+    }
     let order = Order { by: None, command: Command::KeysStatus };
-    let verify = "`carethread verify --record` says where";
     Some(match alone::run(&patient.place, order, &mut Nowhere).await {
         Ok(_) if patient.server.is_some() => Check::ok("record", "The server has it open with its keys"),
-        Ok(_) => Check::ok("record", "Its keys open, and the newest entry of every channel holds"),
-        Err(error) => Check::problem("record", format!("{error:#}"), verify),
+        Ok(_) => Check::ok("record", "Its keys open, and its newest entries hold"),
+        Err(error) => Check::problem("record", format!("{error:#}"), VERIFY),
     })
 }
 

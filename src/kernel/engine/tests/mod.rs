@@ -3,6 +3,7 @@
 
 mod audit;
 mod failures;
+mod heads;
 mod keys;
 mod law;
 mod me;
@@ -205,7 +206,8 @@ async fn start(
     ring.unseal(provider.clone(), deployment, "record.example", system, signer).expect("unseals");
     let vault = Vault::new(ring, keys, deployment, world.clone());
     let (book, registry, config) = (Book::default(), Registry::new(&[&Toy]), Config::default());
-    let shared = Shared { db, vault, book, registry, world: world.clone(), config };
+    let roll = super::Roll::default();
+    let shared = Shared { db, vault, book, registry, world: world.clone(), config, roll };
     Engine::start(shared, outlet).await.expect("the engine starts")
 }
 

@@ -3,7 +3,9 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::kernel::store::append::{AuditRow, EntryRow, HeadRow, KeyAsked, SeenRow, ThingRow, all_taken};
+use crate::kernel::store::append::{
+    AuditRow, EntryRow, HeadRow, KeyAsked, SeenRow, SiteLeafRow, SiteNodeRow, ThingRow, all_taken,
+};
 
 crate::statements! {
     ENTRIES = "INSERT INTO entry (channel, seq, id, kind, flags, event, author, at, item, body, commitment, files, \
@@ -17,6 +19,8 @@ crate::statements! {
     $9::boolean[], $10::smallint[], $11::uuid[])";
     HEADS = "UPDATE channel SET seq = v.seq, head = v.head, at = v.at \
     FROM UNNEST($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[]) AS v (n, seq, head, at) WHERE channel.n = v.n";
+    SITE_LEAVES = "INSERT INTO site_leaf (n, hash, note) SELECT * FROM UNNEST($1::bigint[], $2::bytea[], $3::text[])";
+    SITE_NODES = "INSERT INTO site_node (n, hash) SELECT * FROM UNNEST($1::bigint[], $2::bytea[])";
     KEYS_SEEN = "SELECT e.author, e.key, e.key_scope, e.mac, e.mac_version, e.channel, e.seq, e.id \
     FROM UNNEST($1::uuid[], $2::uuid[]) AS k (author, key) \
     JOIN entry AS e ON e.author = k.author AND e.key = k.key WHERE e.key IS NOT NULL";
@@ -102,6 +106,33 @@ pub(in crate::kernel::store) async fn heads(connection: &mut PgConnection, rows:
         .bind(column(rows, |row| row.seq))
         .bind(borrowed(rows, |row| &row.head[..]))
         .bind(column(rows, |row| row.at))
+        .execute(connection)
+        .await?;
+    all_taken(done.rows_affected(), rows.len())
+}
+
+/// See [`crate::kernel::store::append::site_leaves`].
+pub(in crate::kernel::store) async fn site_leaves(
+    connection: &mut PgConnection,
+    rows: &[SiteLeafRow],
+) -> sqlx::Result<()> {
+    let done = sqlx::query(SITE_LEAVES)
+        .bind(column(rows, |row| row.n))
+        .bind(borrowed(rows, |row| &row.hash[..]))
+        .bind(borrowed(rows, |row| row.note.as_str()))
+        .execute(connection)
+        .await?;
+    all_taken(done.rows_affected(), rows.len())
+}
+
+/// See [`crate::kernel::store::append::site_nodes`].
+pub(in crate::kernel::store) async fn site_nodes(
+    connection: &mut PgConnection,
+    rows: &[SiteNodeRow],
+) -> sqlx::Result<()> {
+    let done = sqlx::query(SITE_NODES)
+        .bind(column(rows, |row| row.n))
+        .bind(borrowed(rows, |row| &row.hash[..]))
         .execute(connection)
         .await?;
     all_taken(done.rows_affected(), rows.len())

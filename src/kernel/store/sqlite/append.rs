@@ -9,7 +9,9 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
-use crate::kernel::store::append::{AuditRow, EntryRow, HeadRow, KeyAsked, SeenRow, ThingRow, all_taken};
+use crate::kernel::store::append::{
+    AuditRow, EntryRow, HeadRow, KeyAsked, SeenRow, SiteLeafRow, SiteNodeRow, ThingRow, all_taken,
+};
 
 /// Rows a statement is prepared for. More rows go in several statements.
 const SIZES: [usize; 11] = [1, 2, 4, 8, 16, 32, 64, 96, 128, 192, 256];
@@ -53,6 +55,16 @@ pub static HEADS: Padded = Padded::new(
     4,
     ") AS v WHERE channel.n = v.column1",
 );
+
+/// Of `site_leaf`.
+pub static SITE_LEAVES: Padded = Padded::new(
+    "INSERT OR ROLLBACK INTO site_leaf (n, hash, note) SELECT * FROM (VALUES ",
+    3,
+    ") WHERE column1 IS NOT NULL",
+);
+/// Of `site_node`.
+pub static SITE_NODES: Padded =
+    Padded::new("INSERT OR ROLLBACK INTO site_node (n, hash) SELECT * FROM (VALUES ", 2, ") WHERE column1 IS NOT NULL");
 
 impl Padded {
     const fn new(before: &'static str, columns: usize, after: &'static str) -> Self {
@@ -155,6 +167,22 @@ pub(in crate::kernel::store) async fn things(connection: &mut SqliteConnection, 
 /// See [`crate::kernel::store::append::heads`].
 pub(in crate::kernel::store) async fn heads(connection: &mut SqliteConnection, rows: &[HeadRow]) -> sqlx::Result<()> {
     HEADS.run(connection, rows, |query, row| query.bind(row.n).bind(row.seq).bind(&row.head[..]).bind(row.at)).await
+}
+
+/// See [`crate::kernel::store::append::site_leaves`].
+pub(in crate::kernel::store) async fn site_leaves(
+    connection: &mut SqliteConnection,
+    rows: &[SiteLeafRow],
+) -> sqlx::Result<()> {
+    SITE_LEAVES.run(connection, rows, |query, row| query.bind(row.n).bind(&row.hash[..]).bind(row.note.as_str())).await
+}
+
+/// See [`crate::kernel::store::append::site_nodes`].
+pub(in crate::kernel::store) async fn site_nodes(
+    connection: &mut SqliteConnection,
+    rows: &[SiteNodeRow],
+) -> sqlx::Result<()> {
+    SITE_NODES.run(connection, rows, |query, row| query.bind(row.n).bind(&row.hash[..])).await
 }
 
 /// See [`crate::kernel::store::append::keys_seen`].

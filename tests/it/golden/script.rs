@@ -1,0 +1,192 @@
+//! The script: every op and every event once, in a story that holds together. New steps go to the end, so that the `seq` of older
+//! files stay as they are.
+
+use serde_json::json;
+
+use super::Play;
+use crate::server::text;
+use crate::socket::Socket;
+
+/// Plays it.
+pub async fn play(play: &mut Play) {
+    connection(play).await;
+    team_and_plan(play).await;
+    channels(play).await;
+    messages(play).await;
+    notes_and_exports(play).await;
+    refusals(play).await;
+    accounts(play).await;
+    asks(play).await;
+}
+
+/// `login`, and what comes before it.
+async fn connection(play: &mut Play) {
+    let mut stranger = Socket::open(&play.server, "").await;
+    play.sockets.demand_frame("", &stranger.hello);
+    play.keep("hello/sign_in_required.json", &json!({"frame": stranger.hello}));
+    let asked = json!({"id": 1, "op": "ping"});
+    let refused = serde_json::from_str(&stranger.ask_raw(&asked.to_string()).await).unwrap();
+    play.keep_error("unauthenticated", &asked, &refused);
+    let token = play.actors["lead"].person.token.clone();
+    let asked = json!({"id": 1, "op": "login", "data": {"token": token}});
+    play.sockets.demand("LoginCommand", &json!({"op": "login", "data": asked["data"]}));
+    let reply = serde_json::from_str(&stranger.ask_raw(&asked.to_string()).await).unwrap();
+    play.sockets.demand_frame("login", &reply);
+    play.keep("ops/login.json", &json!({"request": asked, "reply": reply, "events": []}));
+    for who in ["lead", "nurse", "doctor", "kin"] {
+        play.run(who, "resume", json!({"cursors": {"me": 0}})).await;
+    }
+    play.run("lead", "ping", json!({})).await;
+    play.run("lead", "session.list", json!({})).await;
+}
+
+async fn team_and_plan(play: &mut Play) {
+    let identity = json!({"name": "Ruth Okafor", "birth_date": "1951-08-14", "gender": "female", "language": "en",
+                          "identifiers": [{"system": "https://hospital.example/mrn", "value": "004711"}]});
+    let patient = play.make("patient", "lead", "patient.register", identity).await;
+    let got = play.run("lead", "patient.get", json!({ "patient": patient })).await;
+    play.name("plan channel", &text(&got, "channel"));
+    play.run("lead", "patient.list", json!({})).await;
+    let plan = play.run("lead", "plan.items", json!({ "patient": patient })).await;
+    for item in plan["items"].as_array().unwrap() {
+        play.name(&text(item, "title"), &text(item, "id"));
+    }
+    for (who, role, more) in [
+        ("nurse", "Ward nurse", json!({"responsibilities": ["plan"]})),
+        ("doctor", "Nephrologist", json!({"until": "2099-01-01T00:00:00Z", "reason": "For the dialysis"})),
+        ("kin", "Daughter", json!({})),
+    ] {
+        let mut data = json!({"patient": patient, "user": play.actors[who].person.id, "role": role});
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        play.make(&format!("{who}'s membership"), "lead", "team.add", data).await;
+    }
+    let nurse = play.actors["nurse"].person.id.clone();
+    play.run("lead", "team.change", json!({"patient": patient, "user": nurse, "role": "Charge nurse"})).await;
+    play.run("lead", "team.list", json!({ "patient": patient })).await;
+    let goal = json!({"patient": patient, "kind": "goal", "title": "Walks to the bathroom alone", "detail": "With the frame",
+                      "codes": [{"system": "http://snomed.info/sct", "code": "282144007", "display": "Able to walk"}],
+                      "owner": {"responsibility": "plan"}, "due": "2027-03-01", "shared": true});
+    let goal = play.make("goal", "nurse", "plan_item.add", goal).await;
+    let barrier = json!({"patient": patient, "kind": "barrier", "title": "Afraid of falling", "addresses": [goal]});
+    let barrier = play.make("barrier", "nurse", "plan_item.add", barrier).await;
+    play.run(
+        "nurse",
+        "plan_item.change",
+        json!({"item": goal, "rev": 1, "due": null, "owner": nurse, "reason": "Slower"}),
+    )
+    .await;
+    play.run("nurse", "plan_item.close", json!({"item": barrier, "rev": 1, "status": "resolved", "reason": "Gone"}))
+        .await;
+}
+
+async fn channels(play: &mut Play) {
+    let patient = play.id("patient");
+    let nurse = play.actors["nurse"].person.id.clone();
+    let open = json!({"patient": patient, "name": "Dialysis", "purpose": "Times and access", "audience": "named", "members": [nurse]});
+    let dialysis = play.make("dialysis", "lead", "channel.open", open).await;
+    let doctor = play.actors["doctor"].person.id.clone();
+    play.run(
+        "lead",
+        "channel.change",
+        json!({"channel": dialysis, "name": "Dialysis days", "members": [nurse, doctor]}),
+    )
+    .await;
+    play.run("lead", "channel.archive", json!({"channel": dialysis, "reason": "Ended"})).await;
+    let family = json!({"patient": patient, "name": "Family", "audience": "shared"});
+    play.make("family channel", "lead", "channel.open", family).await;
+    let listed = play.run("nurse", "channel.list", json!({ "patient": patient })).await;
+    let care_team = listed["channels"].as_array().unwrap().iter().find(|one| one["name"] == "Care team").unwrap();
+    play.name("care team", &text(care_team, "id"));
+}
+
+async fn messages(play: &mut Play) {
+    let (staff, goal, unsorted) = (play.id("care team"), play.id("goal"), play.id("Unsorted"));
+    let nurse = play.actors["nurse"].person.id.clone();
+    let post = json!({"channel": staff, "item": goal, "text": "Glucose 9.1 after lunch", "priority": "urgent", "mentions": [nurse]});
+    let first = play.make("message", "doctor", "message.post", post).await;
+    let sbar = json!({"channel": staff, "reply_to": first, "class": "care_record",
+                      "sbar": {"situation": "Dizzy on standing", "background": "New dose since Monday", "recommendation": "Please see her"}});
+    play.make("reply", "nurse", "message.post", sbar).await;
+    play.run("doctor", "message.amend", json!({"message": first, "text": "Glucose 9.7 after lunch"})).await;
+    play.run("doctor", "message.relink", json!({"message": first, "item": unsorted})).await;
+    play.run("doctor", "message.retract", json!({"message": first, "reason": "Another patient's value"})).await;
+    play.run("nurse", "typing", json!({ "channel": staff })).await;
+    play.run("nurse", "read", json!({"channel": staff, "seq": 1})).await;
+    play.run("nurse", "history", json!({"channel": staff, "limit": 3})).await;
+}
+
+async fn notes_and_exports(play: &mut Play) {
+    let (staff, goal, patient) = (play.id("care team"), play.id("goal"), play.id("patient"));
+    let nurse = play.actors["nurse"].person.id.clone();
+    let note = json!({"channel": staff, "item": goal, "medium": "phone", "held_at": "2026-01-01T14:10:00Z", "ended_at": "2026-01-01T14:20:00Z",
+                      "with": [{"name": "Dr. Osei", "role": "nephrologist"}, {"name": "Nurse Example", "user": nurse}],
+                      "text": "Dose unchanged until Friday", "decisions": ["Blood count on Friday"]});
+    play.make("note", "nurse", "note.log", note).await;
+    let out = play.server.house.path("out.ndjson");
+    play.server.cli(&["export", "--patient", &patient, "--format", "ndjson", "--out", out.to_str().unwrap()]).await;
+    let doctor = play.actors["doctor"].person.id.clone();
+    play.run("lead", "team.remove", json!({"patient": patient, "user": doctor, "reason": "Dialysis ended"})).await;
+}
+
+/// One of each refusal a client can bring about.
+async fn refusals(play: &mut Play) {
+    let (staff, goal, dialysis, patient) =
+        (play.id("care team"), play.id("goal"), play.id("dialysis"), play.id("patient"));
+    let (message, barrier) = (play.id("message"), play.id("barrier"));
+    let frame = json!({"op": "ping"});
+    let answer = play.actors.get_mut("lead").unwrap().socket.ask_raw(&frame.to_string()).await;
+    play.keep_error("bad_frame", &frame, &serde_json::from_str(&answer).unwrap());
+    play.refuse("lead", "unknown_op", "message.whisper", json!({})).await;
+    play.refuse("lead", "invalid", "message.post", json!({"channel": staff, "item": goal, "text": " "})).await;
+    play.refuse("lead", "plan_item_required", "message.post", json!({"channel": staff, "text": "No item"})).await;
+    play.refuse("lead", "reason_required", "message.retract", json!({"message": play.id("reply")})).await;
+    play.refuse("kin", "forbidden", "plan_item.add", json!({"patient": patient, "kind": "goal", "title": "No"})).await;
+    play.refuse("kin", "not_found", "history", json!({ "channel": staff })).await;
+    play.refuse("nurse", "conflict", "plan_item.change", json!({"item": goal, "rev": 1, "title": "Stale"})).await;
+    play.refuse("lead", "archived", "message.post", json!({"channel": dialysis, "item": goal, "text": "Too late"}))
+        .await;
+    play.refuse(
+        "lead",
+        "plan_item_closed",
+        "message.post",
+        json!({"channel": staff, "item": barrier, "text": "Closed"}),
+    )
+    .await;
+    play.refuse(
+        "lead",
+        "too_large",
+        "team.remove",
+        json!({"patient": patient, "user": play.id("kin"), "reason": "x".repeat(2001)}),
+    )
+    .await;
+    play.refuse("lead", "not_found", "message.amend", json!({"message": patient, "text": message})).await;
+}
+
+async fn accounts(play: &mut Play) {
+    let token = super::signed_in(&play.server).await;
+    let mut socket = Socket::open(&play.server, &format!("Authorization: Bearer {token}\r\n")).await;
+    let steps = [
+        ("password.change", json!({"old": "slow rivers carry stones", "new": "fast rivers carry boulders"})),
+        ("session.end", json!({"session": "current"})),
+    ];
+    for (op, data) in steps {
+        let frame = json!({"id": 1, "op": op, "data": data});
+        play.sockets.demand(&format!("{}Command", super::pascal(op)), &json!({"op": op, "data": data}));
+        let reply = serde_json::from_str(&socket.ask_raw(&frame.to_string()).await).unwrap();
+        play.sockets.demand_frame(op, &reply);
+        play.keep(&format!("ops/{op}.json"), &json!({"request": frame, "reply": reply, "events": []}));
+    }
+}
+
+async fn asks(play: &mut Play) {
+    let (staff, goal) = (play.id("care team"), play.id("goal"));
+    let order = json!({"channel": staff, "item": goal, "text": "Stop the tablets today", "ask": "check_back"});
+    let order = play.make("order", "lead", "message.post", order).await;
+    let heard = json!({"message": order, "text": "No tablets from today on"});
+    let heard = play.make("check-back", "nurse", "message.check_back", heard).await;
+    play.make("confirmation", "lead", "message.confirm", json!({"message": order, "check_back": heard})).await;
+    let seen = json!({"channel": staff, "item": goal, "text": "New plan from Monday", "ask": "acknowledge"});
+    let seen = play.make("announcement", "lead", "message.post", seen).await;
+    play.make("acknowledgement", "nurse", "message.acknowledge", json!({ "message": seen })).await;
+    play.refuse("nurse", "bad_transition", "message.acknowledge", json!({ "message": seen })).await;
+}
