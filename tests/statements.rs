@@ -25,6 +25,7 @@ const RECORD: &[&[Statement]] = &[
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
+    channels::wrong_patient::sql::STATEMENTS,
     channels::attention::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
     chart::sql::STATEMENTS,

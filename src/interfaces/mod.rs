@@ -4,6 +4,7 @@
 pub mod certificate;
 pub mod cli;
 pub mod documents;
+pub mod events;
 pub mod http;
 pub mod pin;
 pub mod socket;

@@ -5,10 +5,10 @@
 
 use std::fmt::Write as _;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answers;
-use super::ask::CheckedBack;
 use super::message::{Amended, Posted, Retracted};
 use super::posting;
 use super::words::Words;
@@ -170,13 +170,19 @@ fn change<T: serde::de::DeserializeOwned>(change: &Value, event: &str) -> Option
     T::deserialize(change.get("data")?).ok()
 }
 
+/// Why it was taken back, for people.
+fn reason(retracted: Retracted) -> String {
+    // What was moved has a word of the protocol for a reason.
+    if retracted.withholds.is_empty() { retracted.reason } else { "Wrong patient".into() }
+}
+
 fn current(posted: Words, changes: &[Value]) -> Current {
     let mut current = Current { words: posted, retracted: None };
     for one in changes {
         if let Some(Amended { words, .. }) = change(one, posting::AMENDED) {
             current.words = words;
-        } else if let Some(Retracted { reason, .. }) = change(one, posting::RETRACTED) {
-            current.retracted = Some(reason);
+        } else if let Some(retracted) = change(one, posting::RETRACTED) {
+            current.retracted = Some(reason(retracted));
         }
     }
     current
@@ -208,10 +214,17 @@ fn message(fact: &Fact, offered: Offered<'_>, posted: Posted) -> Vec<Value> {
     resources
 }
 
+/// A check-back, whose words are gone where it is withheld.
+#[derive(Deserialize)]
+struct Understood {
+    message: ThingId,
+    #[serde(default)]
+    text: String,
+}
+
 /// What was understood of a message, in response to it. It goes with the message where that went to the wrong patient.
-fn check_back(fact: &Fact, offered: Offered<'_>, answer: CheckedBack) -> Value {
-    let retracted = offered.list("changes").iter().find_map(|one| change::<Retracted>(one, posting::RETRACTED));
-    let retracted = retracted.map(|retracted| retracted.reason);
+fn check_back(fact: &Fact, offered: Offered<'_>, answer: Understood) -> Value {
+    let retracted = offered.list("changes").iter().find_map(|one| change(one, posting::RETRACTED)).map(reason);
     let said = Said { to: Some(answer.message), text: answer.text, retracted };
     without_empty(said.communication(fact, offered))
 }
@@ -277,7 +290,7 @@ fn some(value: &Value) -> Vec<&Value> {
 fn correction(offered: Offered<'_>, message: &str, one: &Value) -> Option<Value> {
     let event = one.get("event")?.as_str()?;
     let (activity, reason) = match event {
-        posting::RETRACTED => ("NULLIFY", change::<Retracted>(one, event)?.reason),
+        posting::RETRACTED => ("NULLIFY", reason(change(one, event)?)),
         posting::AMENDED => ("UPDATE", "Amended by the author".to_owned()),
         posting::RELINKED => ("UPDATE", "Linked to another care plan item".to_owned()),
         _ => return None,

@@ -11,6 +11,7 @@ use super::words::{Class, Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
+use crate::kernel::engine::shape::Reason;
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -113,6 +114,10 @@ pub struct Retracted {
     pub message: ThingId,
     /// Why.
     pub reason: String,
+    /// Entries that are read without their content from here on: the message went to the wrong patient and was moved. Whoever holds them
+    /// drops what they say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withholds: Vec<i64>,
 }
 
 /// Body of `message.relinked`.
@@ -124,6 +129,44 @@ pub struct Relinked {
     pub message: ThingId,
     /// The item from now on.
     pub item: ItemId,
+}
+
+/// The command `message.move`: the words go to the record of another patient.
+#[derive(JsonSchema)]
+pub struct Move {
+    /// Which message.
+    pub message: ThingId,
+    /// A channel of the right patient.
+    pub channel: ChannelId,
+    /// What it is about there.
+    pub item: Option<ItemId>,
+    /// Why: for the privacy officer, in no record.
+    #[schemars(with = "Reason")]
+    pub reason: String,
+}
+
+impl Move {
+    /// Reads the command.
+    ///
+    /// # Errors
+    /// `invalid`, `reason_required` or `too_large`, naming the field.
+    pub fn parse(data: &Data) -> Result<Self, Refusal> {
+        let fields = Fields(data);
+        Ok(Self {
+            message: fields.required_id("message")?,
+            channel: fields.required_id("channel")?,
+            item: fields.id("item")?,
+            reason: fields.reason()?,
+        })
+    }
+}
+
+impl Posted {
+    /// The same words as a new message in another record: urgency, ask and class stay, whoever and whatever it named does not.
+    #[must_use]
+    pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words) -> Self {
+        Self { id, item, words, reply_to: None, mentions: Vec::new(), ..self }
+    }
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
@@ -210,7 +253,16 @@ impl Standing {
     /// `conflict` if it was before.
     pub fn retract(self, id: EntryId, reason: String) -> Result<Retracted, Refusal> {
         self.stands()?;
-        Ok(Retracted { id, message: self.message, reason })
+        Ok(Retracted { id, message: self.message, reason, withholds: Vec::new() })
+    }
+
+    /// Taken back for a reason that lets nobody read it any more, with the entries that say it.
+    ///
+    /// # Errors
+    /// `conflict` if it was taken back before.
+    pub fn withhold(self, id: EntryId, reason: &str, entries: Vec<i64>) -> Result<Retracted, Refusal> {
+        self.stands()?;
+        Ok(Retracted { id, message: self.message, reason: reason.to_owned(), withholds: entries })
     }
 
     /// Linked to another item.

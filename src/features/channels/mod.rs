@@ -18,6 +18,7 @@ pub mod sql;
 #[cfg(test)]
 mod tests;
 mod words;
+pub mod wrong_patient;
 
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ use attention::shapes as attended;
 pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
-pub use pages::{in_view, list};
+pub use pages::{in_view, list, spans_of};
 pub use receipts::{Receipt, keep, of_entry, settle};
 pub use words::{Class, Form, Sbar, Words};
 
@@ -36,8 +37,9 @@ pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::shape::Nothing;
-use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
+use crate::kernel::log::scan::Line;
 
 /// The record kinds `channel.*` and `message.*`.
 pub struct Channels;
@@ -63,6 +65,8 @@ const OPS: &[Op] = &[
     Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
     Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
     Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
+    Op::write("message.move", "message").takes::<message::Move>().records::<shapes::Moved>(),
+    Op::read("wrong_patient.list", "audit").takes::<shapes::ListWrongPatient>().answers::<shapes::WrongPatientList>(),
     Op::write("message.acknowledge", "message").takes::<shapes::AcknowledgeMessage>().records::<Nothing>(),
     Op::write("message.check_back", "message").takes::<shapes::CheckBackMessage>().records::<Nothing>(),
     Op::write("message.confirm", "message").takes::<shapes::ConfirmMessage>().records::<Nothing>(),
@@ -72,12 +76,12 @@ const EVENTS: &[Event] = &[
     Event::of::<model::Opened>(conversation::OPENED),
     Event::of::<model::Changed>(conversation::CHANGED),
     Event::of::<model::Archived>(conversation::ARCHIVED),
-    Event::of::<Posted>(posting::POSTED),
-    Event::of::<Amended>(posting::AMENDED),
+    Event::of::<shapes::OrWithheld<Posted>>(posting::POSTED),
+    Event::of::<shapes::OrWithheld<Amended>>(posting::AMENDED),
     Event::of::<Retracted>(posting::RETRACTED),
     Event::of::<Relinked>(posting::RELINKED),
     Event::of::<Acknowledged>(answers::ACKNOWLEDGED),
-    Event::of::<CheckedBack>(answers::CHECKED_BACK),
+    Event::of::<shapes::OrWithheld<CheckedBack>>(answers::CHECKED_BACK),
     Event::of::<Confirmed>(answers::CONFIRMED),
     Event::personal::<shapes::ReadPosition>("read"),
     Event::personal::<shapes::Mentioned>("mentioned"),
@@ -101,6 +105,7 @@ impl Feature for Channels {
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
+                "message.move" => wrong_patient::relocate(cx, data).await,
                 "message.acknowledge" => answers::acknowledge(cx, data).await,
                 "message.check_back" => answers::check_back(cx, data).await,
                 "message.confirm" => answers::confirm(cx, data).await,
@@ -120,6 +125,7 @@ impl Feature for Channels {
         Box::pin(async move {
             match op {
                 "history" => pages::history(cx, data).await,
+                "wrong_patient.list" => wrong_patient::list(cx, data).await,
                 "channel.list" => pages::answer_list(cx, data).await,
                 "receipts" => receipts::receipts(cx, data).await,
                 "presence" => attention::presence(cx, data).await,
@@ -161,5 +167,9 @@ impl Feature for Channels {
 
     fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
         chart::resources(fact, context)
+    }
+
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
+        posting::words(line)
     }
 }

@@ -13,7 +13,8 @@ use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Data, Ledger, Reply, Write};
+use crate::kernel::engine::{Data, Ledger, Reply, Utterance, Write};
+use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::{Permit, Right};
 
@@ -27,7 +28,7 @@ pub const RETRACTED: &str = "message.retracted";
 pub const RELINKED: &str = "message.relinked";
 
 /// What an id names, if the caller may read the entry that made it.
-async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
+pub(super) async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
     let Some(thing) = cx.ledger().thing(id).await?.filter(|thing| kinds.contains(&thing.kind)) else {
         return Ok(None);
     };
@@ -182,13 +183,30 @@ pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The message a correction names.
+#[derive(Deserialize)]
+struct Corrects {
+    message: ThingId,
+}
+
+/// What an entry about a message says, for a search.
+pub fn words(line: &Line) -> Result<Option<Utterance>, Fault> {
+    Ok(match &*line.event {
+        POSTED => Some(Utterance::first(line.id.into()).says(line.read::<Words>()?.texts())),
+        AMENDED => Some(Utterance::anew(line.read::<Corrects>()?.message).says(line.read::<Words>()?.texts())),
+        RETRACTED => Some(Utterance::taken_back(line.read::<Corrects>()?.message)),
+        _ => None,
+    })
+}
+
 async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
     ledger.thing(id).await?.ok_or(Fault::Integrity("a correction of a message that is not there"))
 }
 
 /// The message is taken back.
 pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
-    let Retracted { message, .. } = fact.read()?;
+    let Retracted { message, reason, withholds, .. } = fact.read()?;
+    ledger.withhold(fact.channel, &withholds, &reason).await?;
     let thing = named(ledger, message).await?;
     ledger.change_thing(Thing { open: false, ..thing }).await
 }

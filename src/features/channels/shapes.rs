@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use super::words::Words;
+use super::wrong_patient::sql::ExposureRow;
 use crate::kernel::base::limits::HISTORY_MAX;
+use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
 use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Text, Time, Title};
 use crate::kernel::policy::Audience;
@@ -218,6 +220,145 @@ pub struct ConfirmMessage {
     pub message: ThingId,
     /// Whose check-back, by its entry; may be left out.
     pub check_back: Option<EntryId>,
+}
+
+/// A place in the record.
+#[derive(Serialize, JsonSchema)]
+pub struct Place {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The entry.
+    pub seq: i64,
+}
+
+/// Somebody who had been sent or had read a message before it was moved.
+#[derive(Serialize, JsonSchema)]
+pub struct Exposed {
+    /// Who.
+    pub user: UserId,
+    /// Their name, for the privacy officer, where they are staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it was sent to them; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub sent_at: Option<String>,
+    /// They marked it as read.
+    pub read: bool,
+    /// When; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub read_at: Option<String>,
+}
+
+impl From<ExposureRow> for Exposed {
+    fn from(row: ExposureRow) -> Self {
+        let ExposureRow { person: user, sent, has_read: read, read_at, .. } = row;
+        Self { user, name: None, sent_at: sent.map(rfc3339), read, read_at: read_at.map(rfc3339) }
+    }
+}
+
+/// What a moved message is answered with besides the new one.
+#[derive(Serialize, JsonSchema)]
+pub struct Moved {
+    /// The retraction where it did not belong.
+    pub retracted: Place,
+    /// Before whose eyes it had come there, its author's aside.
+    pub exposed: Vec<Exposed>,
+}
+
+/// Asks which messages went to the wrong patient, the newest first; for privacy officers.
+#[derive(JsonSchema)]
+pub struct ListWrongPatient {
+    /// Of or to this patient only.
+    pub patient: Option<PatientId>,
+    /// Moved before this message.
+    pub before: Option<ThingId>,
+    /// At most so many; 50 unless said otherwise.
+    #[schemars(range(min = 1, max = HISTORY_MAX))]
+    pub limit: Option<i64>,
+}
+
+/// Who wrote or moved something.
+#[derive(Serialize, JsonSchema)]
+pub struct Writer {
+    /// The account.
+    pub user: UserId,
+    /// The name, where they are staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A message that went to the wrong patient.
+#[derive(Serialize, JsonSchema)]
+pub struct WrongPatient {
+    /// It.
+    pub message: ThingId,
+    /// In whose record it did not belong.
+    pub patient: PatientId,
+    /// In which channel.
+    pub channel: ChannelId,
+    /// Its place there.
+    pub seq: i64,
+    /// Who wrote it.
+    pub author: Writer,
+    /// Who moved it.
+    pub moved_by: Writer,
+    /// When.
+    #[schemars(with = "Time")]
+    pub moved_at: String,
+    /// Why, in the mover's words.
+    pub reason: String,
+    /// The entry that took it back.
+    pub retracted: Place,
+    /// The message that says it where it belongs.
+    pub to_message: ThingId,
+    /// Whose record that is.
+    pub to_patient: PatientId,
+    /// Where it stands there.
+    pub to: Place,
+    /// Before whose eyes it had come, its author's aside.
+    pub exposed: Vec<Exposed>,
+}
+
+/// Messages that went to the wrong patient.
+#[derive(Serialize, JsonSchema)]
+pub struct WrongPatientList {
+    /// The newest first.
+    pub messages: Vec<WrongPatient>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+/// What is left of an entry whose content is withheld.
+#[derive(JsonSchema)]
+pub struct Withheld {
+    /// What it made.
+    pub id: EntryId,
+    /// The item it is about.
+    pub item: Option<ItemId>,
+    /// The message it names.
+    pub message: Option<ThingId>,
+    /// Why the rest is not here: `wrong_patient`.
+    pub withheld: String,
+}
+
+/// A body as it was sent live, or what is left of it in later pages.
+pub struct OrWithheld<T>(std::marker::PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for OrWithheld<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}OrWithheld", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (whole, rest) = (generator.subschema_for::<T>(), generator.subschema_for::<Withheld>());
+        json_schema!({"anyOf": [whole, rest]})
+    }
 }
 
 /// You were mentioned.

@@ -211,7 +211,7 @@ async fn entries(
         if facts.is_empty() {
             return Ok(disclosed);
         }
-        for fact in facts.iter().filter(|fact| counts(request, fact)) {
+        for fact in facts.iter().filter(|fact| counts(request, fact) && !fact.withheld) {
             let seq = fact.seq.unsigned_abs();
             writer.entry(seq, fact.id, &fact.r, fact.body.get().as_bytes())?;
             match disclosed.last_mut() {

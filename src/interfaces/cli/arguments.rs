@@ -97,6 +97,9 @@ pub enum Task {
     Team(Team),
     /// Take a patient's record out and file that it was
     Export(Export),
+    /// What the privacy officer reviews
+    #[command(subcommand)]
+    Report(Report),
     /// Check a proof folder offline, or the data folder itself
     Verify(Verify),
     /// Keys
@@ -386,6 +389,17 @@ impl Format {
     pub const fn is_folder(self) -> bool {
         matches!(self, Self::Proof | Self::Hl7v2)
     }
+}
+
+/// `report ..`
+#[derive(Subcommand, Debug)]
+pub enum Report {
+    /// Messages that went to the wrong patient and were moved: who had been sent them, who had read them
+    WrongPatient {
+        /// Of or to this patient only: an id, or `SYSTEM|VALUE` of an identifier
+        #[arg(long, value_name = "P")]
+        patient: Option<String>,
+    },
 }
 
 /// `verify`

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use super::arguments::{Export, Keys, Patient, Task, Team, Token, User, UserAdd as UserTyped, Verify};
+use super::arguments::{Export, Keys, Patient, Report, Task, Team, Token, User, UserAdd as UserTyped, Verify};
 use super::commands::{self, Command, File, TeamAdd, TokenIssue, UserAdd};
 
 /// Bytes of a line on standard input: a password has 128 characters at most.
@@ -39,6 +39,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
             let (patient, user, role) = (typed.patient, typed.user, typed.role);
             Command::TeamAdd(TeamAdd { patient, user, role, responsibilities, family: typed.family })
         }
+        Task::Report(Report::WrongPatient { patient }) => Command::ReportWrongPatient(patient),
         Task::Keys(Keys::Status) => Command::KeysStatus,
         Task::Keys(Keys::Public) => Command::KeysPublic,
         Task::Verify(Verify { key, .. }) => Command::VerifyRecord(key),

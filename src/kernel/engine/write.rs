@@ -21,6 +21,8 @@ use crate::kernel::store::append::KeyColumns;
 pub enum Reply {
     /// From the first entry it recorded.
     Recorded,
+    /// From the first entry it recorded, with more members.
+    RecordedWith(Data),
     /// No entry: this is the whole answer.
     Plain(Data),
     /// Done before under the same key: the first answer.
@@ -197,6 +199,24 @@ impl<'a> Write<'a> {
         self.fact(channel, seq).await
     }
 
+    /// Amendments and answers of a channel after `after` that are wanted, ascending, those of this batch included.
+    ///
+    /// # Errors
+    /// The database's, or one does not open.
+    pub async fn sequels(
+        &mut self,
+        channel: ChannelId,
+        after: i64,
+        wanted: impl Fn(&Fact) -> bool + Sync,
+    ) -> Result<Vec<Fact>, Stop> {
+        let head = self.ledger.head(channel).await?.ok_or(Fault::Defect("looked into a channel that is not there"))?;
+        let vault = self.ledger.vault().clone();
+        let mut found = log::sequels(self.ledger.tx(), &vault, &head, after, &wanted).await?;
+        let fresh = self.ledger.news.facts.iter().filter(|fact| fact.channel == channel && fact.seq > after);
+        found.extend(fresh.filter(|fact| wanted(fact)).cloned());
+        Ok(found)
+    }
+
     /// Records an entry: appends, projects, lets others react. The first one of a command carries its key and makes its answer.
     /// `id` is that of the thing it makes, or a fresh one.
     ///
@@ -307,7 +327,14 @@ impl<'a> Write<'a> {
             (Reply::Repeated(data), _) => data,
             _ if self.only_again => return Err(Fault::Defect("wrote to an archived channel")),
             (Reply::Recorded, Some(first)) => reply_of(self.ledger, first)?,
-            (Reply::Recorded, None) => return Err(Fault::Defect("answered from an entry, but none was recorded")),
+            (Reply::RecordedWith(more), Some(first)) => {
+                let mut reply = reply_of(self.ledger, first)?;
+                reply.extend(more);
+                reply
+            }
+            (Reply::Recorded | Reply::RecordedWith(_), None) => {
+                return Err(Fault::Defect("answered from an entry, but none was recorded"));
+            }
             (Reply::Plain(data), _) => data,
         };
         Ok(Value::Object(answer))

@@ -84,6 +84,7 @@ pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Re
         r,
         files: [0; 32],
         head: [0; 32],
+        withheld: false,
     };
     fact.head = chain::next(&head.head, &leaf_of(&fact).to_bytes());
     head.head = fact.head;

@@ -1,4 +1,4 @@
-//! Pages of a channel, opened. Which part of a channel may be asked for is the caller's [`Permit`](crate::kernel::policy::Permit).
+//! Pages of a channel, opened. Every reader passes here: what is withheld leaves without its content. Which part of a channel may be asked for is the caller's [`Permit`](crate::kernel::policy::Permit).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::append::Head;
 use super::fact::Fact;
 use super::sql::{self, Row};
 use super::vault::Vault;
-use crate::kernel::base::Fault;
+use crate::kernel::base::{EntryId, Fault};
 use crate::kernel::crypto::chain;
 use crate::kernel::crypto::seal::{self, DataKey, Place};
 use crate::kernel::store::Tx;
@@ -29,20 +29,36 @@ fn array(bytes: &[u8]) -> Result<[u8; 32], Fault> {
     bytes.try_into().map_err(|_| Fault::Integrity("a hash is not 32 bytes"))
 }
 
-fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fault> {
+/// Opens what is sealed at the place of an entry, and holds the event against its tag.
+#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+pub(super) fn open_place(
+    vault: &Vault,
+    key: &DataKey,
+    head: &Head,
+    id: EntryId,
+    seq: i64,
+    flags: i16,
+    event: &str,
+    sealed: &[u8],
+) -> Result<seal::OpenedBody, Fault> {
     let place = Place {
         deployment: vault.deployment(),
         patient: head.patient,
         channel: head.channel,
-        row: *row.id.bytes(),
-        seq: row.seq.unsigned_abs(),
+        row: *id.bytes(),
+        seq: seq.unsigned_abs(),
     };
-    let opened = seal::open_body(key, &place, &row.body).inspect_err(|_| {
-        tracing::error!(table = "entry", row.id = %row.id, "unseal_failed");
+    let opened = seal::open_body(key, &place, sealed).inspect_err(|_| {
+        tracing::error!(table = "entry", row.id = %id, "unseal_failed");
     })?;
-    if i16::from(chain::event_tag(&row.event)) != row.flags {
+    if i16::from(chain::event_tag(event)) != flags {
         return Err(Fault::Integrity("the event is not the one that was recorded"));
     }
+    Ok(opened)
+}
+
+fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fault> {
+    let opened = open_place(vault, key, head, row.id, row.seq, row.flags, &row.event, &row.body)?;
     let body = String::from_utf8(opened.body).map_err(|_| Fault::Integrity("a body is not UTF-8"))?;
     let body = RawValue::from_string(body).map_err(|_| Fault::Integrity("a body is not JSON"))?;
     let small = |n: i16| u8::try_from(n).map_err(|_| Fault::Integrity("a leaf field is out of range"));
@@ -63,10 +79,11 @@ fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fau
         commitment: array(&row.commitment)?,
         files: row.files.as_deref().map_or(Ok([0; 32]), array)?,
         head: array(&row.head)?,
+        withheld: false,
     })
 }
 
-/// Opens rows of one channel.
+/// Opens rows of one channel, whole: for walks that hold each body against its commitment.
 ///
 /// # Errors
 /// A row does not open: nothing of the page is given then.
@@ -84,6 +101,18 @@ pub async fn open_rows(vault: &Vault, head: &Head, rows: Vec<Row>) -> Result<Vec
             }
         };
         facts.push(open(vault, &key, head, row)?);
+    }
+    Ok(facts)
+}
+
+/// Opens rows of one channel for somebody to read.
+async fn read_rows(vault: &Vault, head: &Head, mut rows: Vec<Row>) -> Result<Vec<Fact>, Fault> {
+    let reasons: Vec<Option<String>> = rows.iter_mut().map(|row| row.withheld.take()).collect();
+    let mut facts = open_rows(vault, head, rows).await?;
+    for (fact, reason) in facts.iter_mut().zip(reasons) {
+        if let Some(reason) = reason {
+            fact.withhold(&reason)?;
+        }
     }
     Ok(facts)
 }
@@ -106,7 +135,7 @@ pub async fn since(
     if !unbroken || !complete {
         return Err(Fault::Integrity("an entry is missing in a channel"));
     }
-    open_rows(vault, head, rows).await
+    read_rows(vault, head, rows).await
 }
 
 /// The newest entries with `from <= seq < before`, given in ascending order. `before` is at most one beyond the newest. A `seq` that is
@@ -129,7 +158,7 @@ pub async fn newest(
         return Err(Fault::Integrity("an entry is missing in a channel"));
     }
     rows.reverse();
-    open_rows(vault, head, rows).await
+    read_rows(vault, head, rows).await
 }
 
 /// One page over the readable spans of a channel (see [`crate::kernel::policy::spans`]), ascending, with whether there is more in
@@ -182,6 +211,27 @@ pub async fn page(
             }
             Ok((facts, more))
         }
+    }
+}
+
+/// The amendments and answers after `after` that are wanted, ascending.
+///
+/// # Errors
+/// The database's, or a row that does not open.
+pub async fn sequels(
+    tx: &mut Tx,
+    vault: &Vault,
+    head: &Head,
+    after: i64,
+    wanted: impl Fn(&Fact) -> bool,
+) -> Result<Vec<Fact>, Fault> {
+    const PAGE: i64 = 500;
+    let (mut found, mut at) = (Vec::new(), after);
+    loop {
+        let rows = sql::sequels(tx, head.n, at, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(found) };
+        at = last.seq;
+        found.extend(read_rows(vault, head, rows).await?.into_iter().filter(&wanted));
     }
 }
 

@@ -11,18 +11,25 @@ statements! {
     CHANNEL_GET = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE id = $1";
     CHANNELS_OF = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE patient = $1 ORDER BY n";
     CHANNELS_ALL = "SELECT n, id, patient, seq, head, epoch, at FROM channel ORDER BY n";
-    FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
-    BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
+    BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    SEQUELS = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.kind IN (5, 13) ORDER BY entry.seq LIMIT $3";
+    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
+    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
+    TIME_OF = "SELECT at FROM entry WHERE channel = $1 AND seq = $2";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
     COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
     STRAYS = "SELECT COALESCE(MIN(seq), 0) AS first FROM entry WHERE channel NOT IN (SELECT n FROM channel)";
     ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
+    THINGS_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
     LINKED = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 GROUP BY item, channel, kind";
     LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
     CLEAR_THING = "DELETE FROM thing";
+    WITHHOLD = "INSERT INTO withheld (channel, seq, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    CLEAR_WITHHELD = "DELETE FROM withheld";
     CHANNEL_BY_NUMBER = "SELECT id FROM channel WHERE n = $1";
     HEADS_AFTER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n > $1 ORDER BY n LIMIT $2";
     HEAD_BY_NUMBER = "SELECT n, id, patient, seq, head, epoch, at FROM channel WHERE n = $1";
@@ -35,6 +42,7 @@ statements! {
     AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";
     AUDIT_NEWEST = "SELECT n, head FROM audit WHERE stream = $1 ORDER BY n DESC LIMIT 1";
     AUDIT_PAGE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n > $2 ORDER BY n LIMIT $3";
+    AUDIT_BEFORE = "SELECT n, line, head FROM audit WHERE stream = $1 AND n < $2 ORDER BY n DESC LIMIT $3";
 }
 
 /// A row of `channel`.
@@ -112,6 +120,27 @@ pub struct Row {
     pub files: Option<Vec<u8>>,
     /// Chain after it.
     pub head: Vec<u8>,
+    /// Why its content is not read any more.
+    pub withheld: Option<String>,
+}
+
+/// A row of `entry` as a search needs it, still sealed.
+#[derive(sqlx::FromRow)]
+pub struct SealedLine {
+    /// Place in the channel.
+    pub seq: i64,
+    /// Entry id.
+    pub id: EntryId,
+    /// Leaf flags.
+    pub flags: i16,
+    /// Event name.
+    pub event: String,
+    /// Author.
+    pub author: UserId,
+    /// Time.
+    pub at: Micros,
+    /// Sealed body.
+    pub body: Vec<u8>,
 }
 
 /// Where a channel stands.
@@ -231,12 +260,53 @@ pub async fn backward(tx: &mut Tx, n: i64, from: i64, before: i64, limit: i64) -
     on_db!(tx, |c| sqlx::query_as(BACKWARD).bind(n).bind(from).bind(before).bind(limit).fetch_all(c).await)
 }
 
+/// Amendments and answers with `after < seq`, ascending: what may speak of a message again.
+///
+/// # Errors
+/// The database's.
+pub async fn sequels(tx: &mut Tx, n: i64, after: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    on_db!(tx, |c| sqlx::query_as(SEQUELS).bind(n).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// From now on an entry is read without its content.
+///
+/// # Errors
+/// The database's.
+pub async fn withhold(tx: &mut Tx, n: i64, seq: i64, reason: &str) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(WITHHOLD).bind(n).bind(seq).bind(reason).execute(c).await.map(drop))
+}
+
 /// Entries in the order they were committed: `(n, channel number, seq)`.
 ///
 /// # Errors
 /// The database's.
 pub async fn order(tx: &mut Tx, after: i64, limit: i64) -> sqlx::Result<Vec<(i64, i64, i64)>> {
     on_db!(tx, |c| sqlx::query_as(ORDER).bind(after).bind(limit).fetch_all(c).await)
+}
+
+/// Rows with `from <= seq < before` without what proves them, newest first; all, or only those that change what was said before.
+///
+/// # Errors
+/// The database's.
+pub async fn lines(
+    tx: &mut Tx,
+    n: i64,
+    from: i64,
+    before: i64,
+    limit: i64,
+    changes_only: bool,
+) -> sqlx::Result<Vec<SealedLine>> {
+    let sql = if changes_only { LINES_OF_CHANGES } else { LINES };
+    on_db!(tx, |c| sqlx::query_as(sql).bind(n).bind(from).bind(before).bind(limit).fetch_all(c).await)
+}
+
+/// The time of an entry.
+///
+/// # Errors
+/// The database's.
+pub async fn time_of(tx: &mut Tx, n: i64, seq: i64) -> sqlx::Result<Option<Micros>> {
+    let row: Option<(Micros,)> = on_db!(tx, |c| sqlx::query_as(TIME_OF).bind(n).bind(seq).fetch_optional(c).await)?;
+    Ok(row.map(|(at,)| at))
 }
 
 /// The first `seq` at or after a time.
@@ -283,6 +353,16 @@ pub async fn count_entries(tx: &mut Tx, n: i64) -> sqlx::Result<i64> {
 pub async fn thing(tx: &mut Tx, id: ThingId) -> Result<Option<Thing>, Fault> {
     let row: Option<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THING_GET).bind(id).fetch_optional(c).await)?;
     row.map(Thing::try_from).transpose()
+}
+
+/// What ids stand for; those that stand for nothing are left out.
+///
+/// # Errors
+/// The database's, or an unknown kind.
+pub async fn things(tx: &mut Tx, ids: &[ThingId]) -> Result<Vec<Thing>, Fault> {
+    let ids = id_list(ids.iter().map(|id| id.0));
+    let rows: Vec<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THINGS_GET).bind(&ids).fetch_all(c).await)?;
+    rows.into_iter().map(Thing::try_from).collect()
 }
 
 /// Changes what may change of a thing.
@@ -354,12 +434,13 @@ pub async fn linked_within(
     })?)
 }
 
-/// Empties the things: they are rebuilt from the log.
+/// Empties the things, and what is withheld: they are rebuilt from the log.
 ///
 /// # Errors
 /// The database's.
-pub async fn clear_things(tx: &mut Tx) -> sqlx::Result<()> {
-    on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))
+pub async fn clear(tx: &mut Tx) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(CLEAR_THING).execute(c).await.map(drop))?;
+    on_db!(tx, |c| sqlx::query(CLEAR_WITHHELD).execute(c).await.map(drop))
 }
 
 /// The channel of a small number.
@@ -403,6 +484,14 @@ pub async fn audit_streams(tx: &mut Tx) -> sqlx::Result<Vec<i64>> {
 /// The database's.
 pub async fn audit_newest(tx: &mut Tx, stream: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
     on_db!(tx, |c| sqlx::query_as(AUDIT_NEWEST).bind(stream).fetch_optional(c).await)
+}
+
+/// Rows of a stream before `n`, the newest first.
+///
+/// # Errors
+/// The database's.
+pub async fn audit_before(tx: &mut Tx, stream: i64, n: i64, limit: i64) -> sqlx::Result<Vec<AuditLine>> {
+    on_db!(tx, |c| sqlx::query_as(AUDIT_BEFORE).bind(stream).bind(n).bind(limit).fetch_all(c).await)
 }
 
 /// Rows of a stream after `n`, ascending.

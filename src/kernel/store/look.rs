@@ -129,10 +129,9 @@ async fn file(path: &Path, schema: Schema, thorough: bool) -> Result<Look, OpenE
 }
 
 async fn server(connection: &mut PgConnection, schema: Schema) -> Result<Look, OpenError> {
-    let mut look = Look::default();
-    look.version = sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
-        .fetch_one(&mut *connection)
-        .await?;
+    let version = "SELECT 'PostgreSQL ' || current_setting('server_version')";
+    let version = sqlx::query_scalar(version).fetch_one(&mut *connection).await?;
+    let mut look = Look { version, ..Look::default() };
     type Found = (String, String, String, String, String, String, String);
     let (version, encoding, standby, fsync, pages, commits, retry): Found =
         sqlx::query_as(SETTINGS).fetch_one(&mut *connection).await?;

@@ -6,6 +6,7 @@ mod chart;
 mod corrections;
 mod pages;
 mod posts;
+mod wrong_patient;
 
 use serde_json::{Value, json};
 
@@ -147,6 +148,7 @@ pub(crate) fn charted(event: &str, body: &Value, more: Value) -> (Fact, Value) {
         commitment: [0; 32],
         files: [0; 32],
         head: [0; 32],
+        withheld: false,
     };
     let context = json!({
         "system": "urn:uuid:x",

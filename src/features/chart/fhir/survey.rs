@@ -60,7 +60,7 @@ pub(super) struct Survey {
 struct Named {
     /// Entries that are withheld with the message.
     #[serde(default)]
-    withheld: Vec<i64>,
+    withholds: Vec<i64>,
     #[serde(default)]
     message: Option<ThingId>,
     #[serde(default)]
@@ -147,11 +147,11 @@ impl Survey {
                 }
             }
             Some(("message" | "note", _)) => {
-                let Named { message, note, withheld, .. } = fact.read()?;
+                let Named { message, note, withholds, .. } = fact.read()?;
                 if let Some(about) = message.or(note) {
                     self.people.insert(fact.by);
                     // What was understood of a message that was another patient's is that patient's, too.
-                    let answers = self.answered.get(&about).filter(|_| !withheld.is_empty());
+                    let answers = self.answered.get(&about).filter(|_| !withholds.is_empty());
                     for answer in answers.into_iter().flatten() {
                         self.changes.entry(*answer).or_default().push(fact.clone());
                     }

@@ -25,6 +25,8 @@ pub enum Bench {
     All(Run),
     /// The write path alone, without sockets
     Append(Append),
+    /// Search over one patient, without sockets
+    Search(Search),
     /// The least possible server, which the others measure beside: TLS, broadcast, group commit to a file, nothing else
     Limit,
 }
@@ -103,6 +105,17 @@ pub struct Append {
     /// Entries to write before a second round
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub fill: u64,
+}
+
+/// `bench search`
+#[derive(Args, Debug)]
+pub struct Search {
+    /// Where its data folder is made and removed; a temporary one otherwise
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Messages of the patient
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub entries: usize,
 }
 
 impl Run {

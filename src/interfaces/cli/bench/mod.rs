@@ -12,4 +12,5 @@ pub mod load;
 pub mod process;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod setup;

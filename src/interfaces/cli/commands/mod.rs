@@ -5,6 +5,7 @@ mod export;
 mod keys;
 mod patient;
 mod record;
+mod report;
 mod team;
 mod token;
 mod user;
@@ -62,6 +63,8 @@ pub enum Command {
     Export(Export),
     /// `verify --record`, pinning a signer
     VerifyRecord(Option<String>),
+    /// `report wrong-patient`, of one patient or of all
+    ReportWrongPatient(Option<String>),
     /// `keys status`
     KeysStatus,
     /// `keys public`
@@ -120,6 +123,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::TeamAdd(add) => team::add(node, subject, add).await,
         Command::Export(asked) => export::export(node, subject, asked, out).await,
         Command::VerifyRecord(key) => record::verify(node, key.as_deref()).await,
+        Command::ReportWrongPatient(patient) => report::wrong_patient(node, subject, patient.as_deref()).await,
         Command::KeysStatus => keys::status(node).await,
         Command::KeysPublic => keys::public(node).await,
         // A server answers it before it comes here; alone there is no server.
