@@ -73,7 +73,11 @@ const FIGURES: &[Figure] = &[
         Gauge,
         "When the last walk of the whole record ended, seconds since 1970; 0 before",
     ),
-    figure("carethread_receipts_left_out_total", Counter, "Receipts of delivery that could not be put on record"),
+    figure(
+        "carethread_receipts_left_out_total",
+        Counter,
+        "Deliveries that were not kept because the database was away",
+    ),
     figure("carethread_sign_ins_total", Labelled("by", &["password", "token"]), "Sign-ins, by credential"),
     figure("carethread_sign_in_failures_total", Labelled("code", &["unauthenticated"]), "Sign-ins refused, by code"),
     figure("carethread_sockets", Gauge, "WebSockets open, signed in or not"),

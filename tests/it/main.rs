@@ -68,6 +68,7 @@ mod command_line;
 mod faults;
 mod foreign;
 mod golden;
+mod growth;
 mod harness;
 mod heads;
 mod import;

@@ -54,7 +54,7 @@ impl Look<'_> {
     pub fn over(&self, lines: Vec<SealedLine>, later: HashMap<ThingId, Later>) -> Result<Found, Fault> {
         let mut found = Found { later, ..Found::default() };
         for line in lines {
-            let line = scan::open(&self.shared.vault, &self.ground.head, self.keys, line)?;
+            let Some(line) = scan::open(&self.shared.vault, &self.ground.head, self.keys, line)? else { continue };
             let Some(feature) = self.shared.registry.of_event(&line.event) else { continue };
             if let Some(said) = feature.words(&line)? {
                 self.weigh(line, said, &mut found);

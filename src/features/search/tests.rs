@@ -72,6 +72,20 @@ async fn an_amendment_while_one_was_away_hides_the_old_words_and_shows_no_new_on
 }
 
 #[tokio::test]
+async fn what_is_withheld_is_found_where_it_was_moved_to_and_hides_nothing_else() {
+    let ward = Ward::open().await;
+    let other = ward.house.run(&ward.lead, "patient.register", json!({"name": "B"})).await;
+    let before = ward.post(&ward.lead, ward.care_team, "Fever since noon").await;
+    let wrong = ward.post(&ward.lead, ward.care_team, "Fever of another patient").await;
+    amend(&ward, &ward.lead, wrong, "Fever, of another patient").await;
+    let behind = ward.post(&ward.lead, ward.care_team, "No fever any more").await;
+    let moved = json!({"message": wrong, "channel": other["care_team"], "item": other["items"]["unsorted"], "reason": "Wrong patient"});
+    let moved: ThingId = id_of(&ward.house.run(&ward.lead, "message.move", moved).await, "id");
+    assert_eq!(found(&ward, &ward.nurse, "fever").await, [behind, before]);
+    assert_eq!(found(&ward, &ward.lead, "FEVER").await, [moved, behind, before]);
+}
+
+#[tokio::test]
 async fn notes_and_plan_items_are_found_by_all_they_say() {
     let ward = Ward::open().await;
     let with = json!([{"name": "Dr. Osei", "role": "nephrologist"}]);

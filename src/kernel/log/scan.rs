@@ -88,15 +88,18 @@ pub async fn fetch_keys(vault: &Vault, head: &Head, lines: &[SealedLine], keys: 
     Ok(())
 }
 
-/// Opens an entry. Work for the processor alone.
+/// Opens an entry; none if its content is withheld. Work for the processor alone.
 ///
 /// # Errors
 /// It does not open, or its key is not at hand: an integrity fault.
-pub fn open(vault: &Vault, head: &Head, keys: &DataKeys, line: SealedLine) -> Result<Line, Fault> {
-    let SealedLine { seq, id, flags, event, author, at, body } = line;
+pub fn open(vault: &Vault, head: &Head, keys: &DataKeys, line: SealedLine) -> Result<Option<Line>, Fault> {
+    let SealedLine { seq, id, flags, event, author, at, body, withheld } = line;
+    if withheld.is_some() {
+        return Ok(None);
+    }
     let version = seal::key_version_of(&body).ok_or(Fault::Integrity("a sealed value has no header"))?;
     let key = keys.get(&version).ok_or(Fault::Integrity("a sealed value names a key that is not there"))?;
     let opened = open_place(vault, key, head, id, seq, flags, &event, &body)?;
     let body = String::from_utf8(opened.body).map_err(|_| Fault::Integrity("a body is not UTF-8"))?;
-    Ok(Line { id, event, seq, at, by: author, body })
+    Ok(Some(Line { id, event, seq, at, by: author, body }))
 }

@@ -14,8 +14,8 @@ statements! {
     FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
     BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
     SEQUELS = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.kind IN (5, 13) ORDER BY entry.seq LIMIT $3";
-    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
-    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) ORDER BY entry.seq DESC LIMIT $4";
+    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) ORDER BY entry.seq DESC LIMIT $4";
     TIME_OF = "SELECT at FROM entry WHERE channel = $1 AND seq = $2";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
@@ -36,7 +36,7 @@ statements! {
     HEAD_AND_NEWEST = "SELECT channel.n, channel.id, channel.patient, channel.seq, channel.head, channel.epoch, channel.at, entry.head AS newest FROM channel LEFT JOIN entry ON entry.channel = channel.n AND entry.seq = channel.seq WHERE channel.id = $1";
     SIZES = "SELECT id, seq FROM channel WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     NEWEST_ENTRY = "SELECT COALESCE(MAX(n), 0) AS newest FROM entry";
-    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
+    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, CAST(NULL AS TEXT) AS withheld FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
     NUMBER_AFTER = "SELECT MIN(channel) AS number FROM entry WHERE channel > $1";
     LINK = "SELECT kind, head FROM entry WHERE channel = $1 AND seq = $2";
     AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";
@@ -141,6 +141,8 @@ pub struct SealedLine {
     pub at: Micros,
     /// Sealed body.
     pub body: Vec<u8>,
+    /// Why its content is withheld, if it is.
+    pub withheld: Option<String>,
 }
 
 /// Where a channel stands.

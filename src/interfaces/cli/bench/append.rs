@@ -90,6 +90,12 @@ impl Target {
         data.insert("text".into(), text.into());
         data
     }
+
+    /// The care team channel of a ward.
+    #[must_use]
+    pub fn of(ward: &super::growth::Ward) -> Self {
+        Self { channel: ward.channel.to_string(), item: ward.item.to_string() }
+    }
 }
 
 /// Registers patients through the engine and gives their `Care team` channels.

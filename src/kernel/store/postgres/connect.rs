@@ -173,8 +173,9 @@ mod tests {
 
     #[test]
     fn a_server_that_could_lose_something_is_refused_by_name() {
+        type Change = fn(&mut Settings);
         assert!(check(&fit()).is_ok());
-        let changes: [(fn(&mut Settings), &str); 9] = [
+        let changes: [(Change, &str); 9] = [
             (|settings| settings.version = "149999".into(), "PostgreSQL 15 or newer"),
             (|settings| settings.version = "soon".into(), "PostgreSQL 15 or newer"),
             (|settings| settings.standby = true, "standby"),
