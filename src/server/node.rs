@@ -175,6 +175,25 @@ pub fn provider(folder: &Folder, config: &Config, version: u32) -> Result<Arc<dy
     })
 }
 
+/// Whether the key opens this deployment's keys. Looks beside whoever serves; the schema has to be the one this program works with.
+///
+/// # Errors
+/// A sentence that says why not.
+pub async fn key_opens(folder: &Folder, config: &Config) -> anyhow::Result<()> {
+    let record = Record::of(folder, config)?;
+    let keys = Keys::open(&record.keys).await.context("The keys cannot be read")?;
+    let db = Db::open(&record.record, Schema::Record).await.context("The record cannot be read")?;
+    let opened = async {
+        let newest = keys.list().await?.iter().map(|row| row.kek_version).max().unwrap_or(1);
+        let provider = provider(folder, config, u32::try_from(newest)?).map_err(|error| anyhow!("{error}"))?;
+        unseal(&Keyring::sealed(), provider, deployment(&db, &record).await?, config, &keys).await
+    };
+    let outcome = opened.await;
+    db.close().await;
+    keys.db().close().await;
+    outcome
+}
+
 fn missing(folder: &Folder, config: &Config) -> String {
     match config.keys.provider {
         KeySource::File => {

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use axum::Router;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -17,9 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Folder, Node, Opened};
+use super::notify::Supervisor;
+use super::status::Status;
+use super::{Folder, Node, Opened, figures};
 use crate::features::{channels, identity, patients};
-use crate::interfaces::cli::control;
+use crate::interfaces::certificate;
+use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
 use crate::interfaces::socket::{self, Sockets};
@@ -30,8 +33,8 @@ use crate::kernel::crypto::jwk;
 use crate::kernel::engine::{attest, patrol};
 use crate::kernel::live::{self, Hub};
 
-/// How often the recorder of metrics tidies its histograms.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// Files beside the sockets: databases, key file, logs.
+const FILES_BESIDE: u64 = 500;
 
 /// What to serve.
 #[derive(Clone, Debug)]
@@ -63,9 +66,10 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let Start { folder, listen, config } = start;
     folder.demand_initialised()?;
     let hold = folder.hold().await?;
-    let metrics = recorder();
-    let certificate = identity(folder.path(), &config)?;
-    let (renew, tls) = watch::channel(certificate.config()?);
+    allow_files();
+    let supervisor = Supervisor::of_environment();
+    let metrics = figures::recorder();
+    let (renew, tls) = watch::channel(offered(&identity(folder.path(), &config)?)?);
     let world = World::system();
     let hub = Hub::new(world.clone());
     let opened = Node::open(folder.clone(), hold, config.clone(), world, hub.clone()).await?;
@@ -87,17 +91,23 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     };
     let signals = tokio::spawn(signals(folder.clone(), config, renew, stop.clone(), node.clone()));
     if let Some(metrics) = metrics {
-        tokio::spawn(upkeep(metrics, stop.clone()));
+        let db = node.as_ref().map(|node| node.engine.shared().db.clone());
+        let watched = figures::Watched { folder: folder.clone(), db, draining: stop.clone() };
+        tokio::spawn(figures::keep(metrics, watched, stop.clone()));
     }
     let jobs = match &node {
         Some(node) => jobs(node, hub).await?,
         None => JoinSet::new(),
     };
     let orders = control::listen(&folder)?;
-    let serving = tokio::spawn(control::serve(orders, folder, node.as_deref().cloned(), stop.clone()));
+    let attendant = Attendant { node: node.as_deref().cloned(), status: Status::new(printed.clone(), address) };
+    let serving = tokio::spawn(control::serve(orders, folder, attendant, stop.clone()));
+    supervisor
+        .ready(&sealed.as_ref().map_or_else(|| format!("Serving {printed}"), |reason| format!("Sealed: {reason}")));
     ready(&Ready { url: printed.clone(), address, sealed });
     info!(url = printed, "Listening");
     let left = accept::serve(listener, tls, app, accept::Limits::default(), stop.clone()).await;
+    supervisor.stopping();
     if left > 0 {
         warn!(connections = left, "Connections were cut at the end of the drain");
     }
@@ -175,6 +185,14 @@ fn identity(folder: &Path, config: &Config) -> anyhow::Result<Identity> {
     })
 }
 
+/// The terms a certificate is offered under. Until when it is valid is told to whoever watches.
+fn offered(identity: &Identity) -> anyhow::Result<Arc<ServerConfig>> {
+    if let Some(said) = certificate::read(identity.certificate()) {
+        metrics::gauge!("carethread_certificate_expires_seconds").set((said.until / 1_000_000) as f64);
+    }
+    Ok(identity.config()?)
+}
+
 /// Listens on the first address that `HOST:PORT` names.
 async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr, String)> {
     let (host, _) = listen.rsplit_once(':').with_context(|| format!("{listen}: give HOST:PORT"))?;
@@ -183,21 +201,17 @@ async fn bind(listen: &str) -> anyhow::Result<(TcpListener, SocketAddr, String)>
     Ok((listener, address, format!("https://{host}:{}", address.port())))
 }
 
-/// The process's recorder; none if there is one already (tests that serve twice).
-fn recorder() -> Option<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).ok().map(|()| handle)
-}
-
-async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
-    let tidy = async {
-        loop {
-            tokio::time::sleep(METRICS_UPKEEP).await;
-            metrics.run_upkeep();
-        }
+/// Raises how many files and sockets may be open to what all connections need, as far as the system lets us.
+fn allow_files() {
+    let found = getrlimit(Resource::Nofile);
+    let needed = accept::Limits::default().connections as u64 + FILES_BESIDE;
+    let (Some(current), wanted) = (found.current, found.maximum.map_or(needed, |maximum| maximum.min(needed))) else {
+        return;
     };
-    let _: Option<()> = stop.run_until_cancelled(tidy).await;
+    if current < wanted {
+        // Refused, it stays as it was: connections beyond it wait.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..found });
+    }
 }
 
 /// TERM and INT end, HUP reads the certificate again, USR2 forgets all keys.
@@ -215,7 +229,7 @@ async fn signals(
         tokio::select! {
             _ = end.recv() => break,
             _ = interrupt.recv() => break,
-            _ = reload.recv() => match identity(folder.path(), &config).and_then(|found| Ok(found.config()?)) {
+            _ = reload.recv() => match identity(folder.path(), &config).and_then(|found| offered(&found)) {
                 Ok(config) => {
                     renew.send_replace(config);
                     info!("The certificate was read again");

@@ -84,6 +84,7 @@ mod law7;
 mod law9;
 mod limits;
 mod openapi;
+mod operations;
 mod postgres_faults;
 mod postgres_place;
 mod presence;

@@ -409,7 +409,7 @@ async fn a_slow_reader_is_let_go_and_holds_up_nobody() {
     assert!(last.is_some_and(|name| name == "message" || name == "slow"));
 }
 
-#[tokio::test]
+both!(a_stream_comes_over_http_2_as_well);
 async fn a_stream_comes_over_http_2_as_well() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;

@@ -105,12 +105,8 @@ pub enum Task {
     /// Keys
     #[command(subcommand)]
     Keys(Keys),
-    /// Look at folder, key, certificate, disk and record, and say what is wrong
-    Doctor {
-        /// Make every projection again from the log first; nothing may serve meanwhile
-        #[arg(long)]
-        rebuild: bool,
-    },
+    /// Look at folder, configuration, port, certificate, key, disk, database, record, clock and limits: what is wrong, what to do
+    Doctor(Doctor),
     /// The configuration
     #[command(subcommand)]
     Config(Config),
@@ -125,6 +121,17 @@ pub struct Demo {
     /// Where to listen; a free port when somebody has it
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8443")]
     pub listen: String,
+}
+
+/// `doctor`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Doctor {
+    /// Make every projection again from the log first; nothing may serve meanwhile
+    #[arg(long)]
+    pub rebuild: bool,
+    /// Walk every page of a SQLite file, however large it is
+    #[arg(long)]
+    pub thorough: bool,
 }
 
 /// `init`

@@ -59,7 +59,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Task::Serve(serve) => return setup::serve(&place, serve).await,
         Task::Bench(typed) => return benches::bench(&place, *typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,
-        Task::Doctor { rebuild } => doctor::run(&place, rebuild).await,
+        Task::Doctor(asked) => doctor::run(&place, asked).await,
         Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,
         Task::Export(export) => exported(&place, export).await?,
         task => {

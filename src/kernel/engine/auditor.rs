@@ -189,6 +189,7 @@ impl Auditor {
 
     /// The flush is on disk.
     pub(super) fn committed(&mut self, flushed: &Flushed) {
+        metrics::counter!("carethread_audit_rows_total").increment(flushed.n.abs_diff(self.n));
         self.n = flushed.n;
         self.head = flushed.head;
         self.owed.drain(..flushed.owed);

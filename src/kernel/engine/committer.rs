@@ -107,6 +107,7 @@ impl Committer {
                 jobs.retain(|job| !matches!(job, Job::Stop));
             }
             metrics::histogram!("carethread_batch_commands").record(jobs.len() as f64);
+            metrics::gauge!("carethread_queue_commands").set(self.queue.len() as f64);
             self.group(std::mem::take(&mut jobs)).await;
             self.sweep().await;
         }
@@ -307,7 +308,10 @@ impl Committer {
         self.ledger.flush().await?;
         let flushed = self.auditor.flush(self.ledger.tx(), now).await?;
         let done = Done { outcomes, flushed };
-        if let Err(error) = self.ledger.take_tx()?.commit().await {
+        let begun = Instant::now();
+        let committed = self.ledger.take_tx()?.commit().await;
+        metrics::histogram!("carethread_commit_seconds").record(begun.elapsed());
+        if let Err(error) = committed {
             let fault = Fault::from(error);
             self.doubt =
                 Some(done).filter(|_| self.shared.db.is_remote() && (fault.is_away() || is_of_storage(&fault)));

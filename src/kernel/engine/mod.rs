@@ -397,11 +397,14 @@ impl Engine {
                 Effect::Read => Ok(Begun::Read(self.clone(), read::Question { subject, feature, op, data, progress })),
             },
         };
+        let since = tokio::time::Instant::now();
         async move {
-            match begun? {
-                Begun::Write(answer) => answer.await.unwrap_or_else(|_| Err(unknown_outcome())),
-                Begun::Read(engine, question) => read::run(&engine, question).await,
-            }
+            let (kind, outcome) = match begun? {
+                Begun::Write(answer) => ("write", answer.await.unwrap_or_else(|_| Err(unknown_outcome()))),
+                Begun::Read(engine, question) => ("read", read::run(&engine, question).await),
+            };
+            metrics::histogram!("carethread_command_seconds", "kind" => kind).record(since.elapsed());
+            outcome
         }
     }
 

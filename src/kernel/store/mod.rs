@@ -19,6 +19,7 @@
 pub mod append;
 pub mod failure;
 pub mod keys;
+pub mod look;
 pub mod migrate;
 pub mod postgres;
 pub mod setting;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub use ask::ask;
-pub use serve::{listen, serve};
+pub use serve::{Attendant, listen, serve};
 
 use super::commands::Answer;
 

@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::commands::{Order, execute};
+use super::super::commands::{Answer, Command, Order, execute};
 use super::super::print::said;
 use super::{CHUNK_BYTES, Heard, REQUEST_BYTES_MAX, Said, reachable};
 use crate::features::chart::Out;
 use crate::kernel::base::{Code, Refusal};
+use crate::server::status::Status;
 use crate::server::{Folder, Node};
 
 /// Orders at once: each may hold the files of an import.
@@ -45,8 +46,17 @@ pub fn listen(folder: &Folder) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes orders until `stop`, then waits for those that run. Without a node the server is sealed: every order is refused.
-pub async fn serve(listener: UnixListener, folder: Folder, node: Option<Node>, stop: CancellationToken) {
+/// Who runs the orders.
+#[derive(Clone)]
+pub struct Attendant {
+    /// What they run on. Without it the server is sealed: every order is refused but the question how it is.
+    pub node: Option<Node>,
+    /// What the server says of itself.
+    pub status: Status,
+}
+
+/// Takes orders until `stop`, then waits for those that run.
+pub async fn serve(listener: UnixListener, folder: Folder, attendant: Attendant, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(ORDERS_MAX));
     let running = TaskTracker::new();
     loop {
@@ -57,9 +67,9 @@ pub async fn serve(listener: UnixListener, folder: Folder, node: Option<Node>, s
         match accepted {
             Ok((stream, _)) => {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
-                let node = node.clone();
+                let (attendant, stop) = (attendant.clone(), stop.clone());
                 running.spawn(async move {
-                    if let Err(error) = attend(stream, node).await {
+                    if let Err(error) = attend(stream, attendant, &stop).await {
                         tracing::debug!(%error, "A command went away");
                     }
                     drop(place);
@@ -78,9 +88,10 @@ pub async fn serve(listener: UnixListener, folder: Folder, node: Option<Node>, s
     let _ = tokio::time::timeout(DRAIN, running.wait()).await;
 }
 
-async fn attend(mut stream: UnixStream, node: Option<Node>) -> io::Result<()> {
+async fn attend(mut stream: UnixStream, attendant: Attendant, stop: &CancellationToken) -> io::Result<()> {
     let order: Order = super::read(&mut stream, REQUEST_BYTES_MAX).await?;
-    let outcome = match &node {
+    let outcome = match &attendant.node {
+        _ if matches!(order.command, Command::Status) => Ok(attendant.status(stop)),
         Some(node) => execute(node, order, &mut Sent { stream: &mut stream }).await,
         None => Err(Refusal::new(Code::Sealed)),
     };
@@ -89,6 +100,19 @@ async fn attend(mut stream: UnixStream, node: Option<Node>) -> io::Result<()> {
         Err(refusal) => Said::Refused(said(&refusal)),
     };
     super::write(&mut stream, &end).await
+}
+
+impl Attendant {
+    fn status(&self, stop: &CancellationToken) -> Answer {
+        let mut status = Status { sealed: true, draining: stop.is_cancelled(), ..self.status.clone() };
+        if let Some(node) = &self.node {
+            let book = node.engine.book();
+            status.sealed = node.engine.shared().vault.keyring().is_sealed();
+            (status.channels_held, status.suspect) = (book.held_channels(), book.is_suspect());
+        }
+        let object = serde_json::to_value(&status).expect("texts, numbers and truths are JSON");
+        Answer { object, ..Answer::default() }
+    }
 }
 
 /// Files on their way to the command. Writing waits for the command to read, on a thread of its own meanwhile.
