@@ -34,7 +34,7 @@ fn node() -> Command {
 }
 
 /// The Python that `tests/run` makes.
-fn python() -> Command {
+pub fn python() -> Command {
     let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
     Command::new(python.expect("CARETHREAD_TEST_PYTHON names a Python with websockets: tests/run makes one"))
 }
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// Port, certificate, token, channel, item: the arguments of every client.
-    fn arguments(&self) -> [String; 5] {
+    pub fn arguments(&self) -> [String; 5] {
         let certificate = self.server.house.data().join("tls/cert.pem").display().to_string();
         let (channel, item) = (self.ward.id("staff").to_owned(), self.ward.id("goal").to_owned());
         [self.server.address.port().to_string(), certificate, self.client.token.clone(), channel, item]

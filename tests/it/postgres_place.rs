@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use sqlx::Connection;
+
 use super::postgres::Cluster;
 use super::server::{House, list, text};
 
@@ -116,6 +118,37 @@ async fn one_server_at_a_time_has_a_database() {
     let (_house, code) = server.ended().await;
     assert_eq!(code, Some(0));
     copy.serve().await;
+}
+
+placed!(the_role_that_serves_can_be_one_that_changes_nothing_written);
+async fn the_role_that_serves_can_be_one_that_changes_nothing_written() {
+    let (cluster, url) = (Cluster::shared(), Cluster::shared().database());
+    let house = House::new(&with(&url)).await;
+    cluster.run("CREATE ROLE serving LOGIN");
+    // As docs/operations.md says it.
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+    let grants =
+        page.split("```sql").nth(1).unwrap().split("```").next().unwrap().replace("carethread_serve", "serving");
+    let mut tables = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grants)).execute(&mut tables).await.unwrap();
+    let other = url.replace("carethread@", "serving@");
+    std::fs::write(house.path("config.toml"), with(&other)).unwrap();
+    let server = house.serve().await;
+    let anna = server.person("anna").await;
+    server.run(&anna, "patient.register", json!({"name": "Sven Example"})).await;
+    let verified = server.cli(&["verify", "--record"]).await;
+    assert_eq!(verified["ok"], true, "{verified}");
+    let mut serving = sqlx::PgConnection::connect(&other).await.unwrap();
+    for sql in [
+        "UPDATE entry SET at = 0",
+        "DELETE FROM entry",
+        "UPDATE audit SET at = 0",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+    ] {
+        let refused = sqlx::query(sql).execute(&mut serving).await.unwrap_err();
+        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501", "{sql}");
+    }
 }
 
 placed!(keys_have_a_database_of_their_own_if_it_is_named);

@@ -278,7 +278,10 @@ impl Committer {
         self.latest = now;
         self.auditor.settle(now);
         (self.begun, self.doubt) = (false, None);
-        let tx = self.shared.db.write().await?;
+        let mut tx = self.shared.db.write().await?;
+        if tx.is_fresh() {
+            self.demand_nothing_lost(&mut tx).await?;
+        }
         self.begun = true;
         self.ledger.begin(tx);
         self.auditor.begin(self.ledger.tx()).await?;

@@ -36,7 +36,7 @@ statements! {
     HEAD_AND_NEWEST = "SELECT channel.n, channel.id, channel.patient, channel.seq, channel.head, channel.epoch, channel.at, entry.head AS newest FROM channel LEFT JOIN entry ON entry.channel = channel.n AND entry.seq = channel.seq WHERE channel.id = $1";
     SIZES = "SELECT id, seq FROM channel WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     NEWEST_ENTRY = "SELECT COALESCE(MAX(n), 0) AS newest FROM entry";
-    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
+    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, CAST(NULL AS TEXT) AS withheld FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
     NUMBER_AFTER = "SELECT MIN(channel) AS number FROM entry WHERE channel > $1";
     LINK = "SELECT kind, head FROM entry WHERE channel = $1 AND seq = $2";
     AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";

@@ -201,6 +201,9 @@ macro_rules! appends {
         /// # Errors
         /// When the database refuses a row or fails; the transaction is then over.
         pub async fn $name(tx: &mut Tx, rows: &[$row]) -> sqlx::Result<()> {
+            if rows.is_empty() {
+                return Ok(());
+            }
             rows.chunks(256).for_each(|_| super::count_statement());
             match tx {
                 Tx::Sqlite(tx) => sqlite::append::$name(tx.connection(), rows).await,

@@ -338,6 +338,15 @@ impl Tx {
         }
     }
 
+    /// Whether it runs on a new connection to a server, which may be another one than before: one that took over, and lagged.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(tx) => tx.is_fresh(),
+        }
+    }
+
     /// Whether [`Tx::lock_patients`] does anything.
     #[must_use]
     pub const fn locks_patients(&self) -> bool {

@@ -77,6 +77,8 @@ pub struct PostgresTx {
     held: Option<Held>,
     /// The database is claimed: nothing else writes to it.
     alone: bool,
+    /// On a connection that was made for it.
+    fresh: bool,
 }
 
 struct Held {
@@ -137,14 +139,14 @@ impl Postgres {
         let kept = lock(idle).pop();
         if let Some(mut connection) = kept {
             if run(&mut connection, BEGIN_READ).await.is_ok() {
-                return Ok(PostgresTx { held: Some(Held { connection, home }), alone: false });
+                return Ok(PostgresTx { held: Some(Held { connection, home }), alone: false, fresh: false });
             }
             // What broke it broke those that rested beside it, too.
             lock(idle).clear();
         }
         let mut connection = connect::connect(&self.0.options).await?.0;
         run(&mut connection, BEGIN_READ).await?;
-        Ok(PostgresTx { held: Some(Held { connection, home }), alone: false })
+        Ok(PostgresTx { held: Some(Held { connection, home }), alone: false, fresh: true })
     }
 
     pub(super) async fn write(&self) -> sqlx::Result<PostgresTx> {
@@ -161,6 +163,7 @@ impl Postgres {
             Some(mut kept) => run(&mut kept, BEGIN_WRITE).await.ok().map(|()| kept),
             None => None,
         };
+        let fresh = kept.is_none();
         let connection = match kept {
             Some(connection) => connection,
             // Nothing was begun on one that broke while it rested, so nothing is in doubt.
@@ -171,7 +174,7 @@ impl Postgres {
             }
         };
         let alone = self.0.claim.get().is_some();
-        Ok(PostgresTx { held: Some(Held { connection, home: Home::Writer(writer) }), alone })
+        Ok(PostgresTx { held: Some(Held { connection, home: Home::Writer(writer) }), alone, fresh })
     }
 
     /// A new connection for writing. With the node's lock on it, the former one is over on the server as well: what it sent last is
@@ -255,6 +258,11 @@ impl PostgresTx {
     /// Whether nothing else writes to this database.
     pub(super) const fn is_alone(&self) -> bool {
         self.alone
+    }
+
+    /// Whether the connection was made for it: the server may be another one than before.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// On any failure the connection is dropped: the server then ends what it holds, whichever way.

@@ -11,11 +11,12 @@ use tokio::time::{Duration, Instant};
 use super::found::{Found, per};
 use super::histogram::Histogram;
 use crate::features::identity;
-use crate::kernel::base::config::Config;
+use crate::kernel::base::config::{Config, DatabaseUrl};
 use crate::kernel::base::{Refusal, World};
 use crate::kernel::engine::{Data, Engine, Silent};
 use crate::kernel::policy::Subject;
 use crate::kernel::store;
+use crate::server::record::Record;
 use crate::server::{Folder, Node, init};
 
 /// What the write path did.
@@ -89,6 +90,12 @@ impl Target {
         data.insert("item".into(), self.item.clone().into());
         data.insert("text".into(), text.into());
         data
+    }
+
+    /// The care team channel of a ward.
+    #[must_use]
+    pub fn of(ward: &super::growth::Ward) -> Self {
+        Self { channel: ward.channel.to_string(), item: ward.item.to_string() }
     }
 }
 
@@ -207,18 +214,22 @@ pub struct Options {
     pub fill: u64,
 }
 
-/// Makes a data folder of its own below `parent`, measures, and removes it.
+/// Makes a data folder of its own below `parent`, measures, and removes it; with a database, the record lies there meanwhile.
 ///
 /// # Errors
 /// When the folder cannot be made or the engine does not start.
-pub async fn run(parent: &Path, options: &Options) -> anyhow::Result<Vec<Append>> {
+pub async fn run(parent: &Path, options: &Options, database: Option<&DatabaseUrl>) -> anyhow::Result<Vec<Append>> {
     let path = parent.join(format!("append-{}", World::system().id()));
     let folder = Folder::new(&path);
-    let config = Config::default();
+    let mut config = Config::default();
+    config.database.url = database.cloned();
+    let record = Record::new(&folder, &config);
+    let before = record.demand_free().await?;
     init::init(&folder, &config, None).await?;
     let node = Node::open_unsealed(folder, config, Arc::new(Silent)).await?;
     let found = rounds(&node.engine, options).await;
     node.close().await;
+    record.forget_made(&before).await;
     std::fs::remove_dir_all(&path)?;
     found
 }

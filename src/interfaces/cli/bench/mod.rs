@@ -5,7 +5,9 @@
 pub mod append;
 pub mod arguments;
 pub mod dialect;
+pub mod fill;
 pub mod found;
+pub mod growth;
 pub mod histogram;
 pub mod limit;
 pub mod load;

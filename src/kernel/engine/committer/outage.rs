@@ -14,7 +14,7 @@ use crate::kernel::engine::auditor::{self, Flushed};
 use crate::kernel::engine::execution::log_fault;
 use crate::kernel::engine::outlet::News;
 use crate::kernel::engine::{busy, load_persons, unknown_outcome};
-use crate::kernel::store::setting;
+use crate::kernel::store::{Tx, setting};
 
 /// How long a batch waits for the database before its commands are refused.
 const BATCH_WAIT: Duration = Duration::from_secs(5);
@@ -83,6 +83,18 @@ impl Committer {
         }
     }
 
+    /// Ends the process when the database went back behind what was replied: nothing held in memory is true then, and what is written
+    /// next would take the place of what was lost.
+    pub(super) async fn demand_nothing_lost(&self, tx: &mut Tx) -> Result<(), Fault> {
+        match self.auditor.check(tx).await {
+            Err(Fault::Integrity(reason)) => {
+                tracing::error!(reason, "The database is not what it was; ending so that nothing rests on it");
+                std::process::exit(1);
+            }
+            checked => checked,
+        }
+    }
+
     /// Whether the transaction that ends with these audit rows was committed; none if that is not known by then.
     async fn outcome(&self, flushed: &Flushed, until: Instant) -> Option<bool> {
         loop {
@@ -99,6 +111,7 @@ impl Committer {
 
     async fn look(&self, flushed: &Flushed) -> Result<Option<bool>, Fault> {
         let mut tx = self.shared.db.write().await?;
+        self.demand_nothing_lost(&mut tx).await?;
         let (n, head) = auditor::newest(&mut tx).await?;
         let found = flushed.found_at(n, &head);
         if found == Some(true) {
@@ -133,10 +146,6 @@ impl Committer {
                     }
                     return;
                 }
-                Err(Fault::Integrity(reason)) => {
-                    tracing::error!(reason, "The database is not what it was; ending so that nothing rests on it");
-                    std::process::exit(1);
-                }
                 Err(fault) if n % TOLD == 0 => log_fault(&fault, "database"),
                 Err(_) => {}
             }
@@ -164,7 +173,9 @@ impl Committer {
                 () = self.refuse_next() => {}
             }
         }
-        self.auditor.check(&mut self.shared.db.read().await?).await?;
+        let mut tx = self.shared.db.read().await?;
+        self.demand_nothing_lost(&mut tx).await?;
+        drop(tx);
         match untold {
             None => Ok(false),
             Some(untold) => Ok(self.look(&untold.flushed).await? == Some(true)),
