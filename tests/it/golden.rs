@@ -149,11 +149,18 @@ impl Play {
         all
     }
 
-    /// Events of one channel are in order; between channels there is none, so the names decide.
+    /// Events of one channel are in order; between channels there is none, so the names decide, or what a channel begins with here.
     fn in_order(&self, events: &mut [Value]) {
+        let mut begins: BTreeMap<String, (Option<i64>, String)> = BTreeMap::new();
+        for event in &*events {
+            let first = (event["seq"].as_i64(), text(event, "event"));
+            let held = begins.entry(event["channel"].to_string()).or_insert_with(|| first.clone());
+            *held = first.min(held.clone());
+        }
         let place = |event: &Value| {
-            let channel = event["channel"].as_str().unwrap_or_default().to_owned();
-            (self.names.get(&channel).cloned().unwrap_or(channel), event["seq"].as_i64())
+            let channel = event["channel"].as_str().unwrap_or_default();
+            let begin = || begins[&event["channel"].to_string()].1.clone();
+            (self.names.get(channel).cloned().unwrap_or_else(begin), event["seq"].as_i64())
         };
         events.sort_by_key(place);
     }

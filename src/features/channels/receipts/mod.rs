@@ -169,9 +169,9 @@ struct Urgency {
     priority: Option<Priority>,
 }
 
-/// How urgent an entry is; none for what alerts nobody.
+/// How urgent an entry is; none for what alerts nobody, and where it is not to be read any more.
 fn priority(fact: &Fact) -> Result<Option<Priority>, Fault> {
-    if !ALERTING.contains(&fact.kind) {
+    if fact.withheld || !ALERTING.contains(&fact.kind) {
         return Ok(None);
     }
     let said = if &*fact.event == POSTED { fact.read::<Urgency>()?.priority } else { None };
