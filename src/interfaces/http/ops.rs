@@ -10,6 +10,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::caller::{body, signed_in};
+use super::problem::hint;
 use super::site::Site;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Code, Refusal};
@@ -27,15 +28,16 @@ pub async fn ops(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let (frame, status) = match run(&site, peer, request).await {
-        Ok(answer) => (wire::reply(&Value::Null, &answer), StatusCode::OK),
+    let mut response = match run(&site, peer, request).await {
+        Ok(answer) => Response::new(Body::from(wire::bytes(&wire::reply(&Value::Null, &answer)))),
         Err(refusal) => {
-            let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (wire::error(&Value::Null, &refusal), status)
+            let mut response = Response::new(Body::from(wire::bytes(&wire::error(&Value::Null, &refusal))));
+            *response.status_mut() =
+                StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            hint(&refusal, &mut response);
+            response
         }
     };
-    let mut response = Response::new(Body::from(wire::bytes(&frame)));
-    *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -21,6 +21,12 @@ pub fn with_status(status: StatusCode, refusal: &Refusal) -> Response<Body> {
     let mut response = Response::new(Body::from(problem.to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    hint(refusal, &mut response);
+    response
+}
+
+/// The headers that go with a refusal: when to come back, and how to sign in.
+pub fn hint(refusal: &Refusal, response: &mut Response<Body>) {
     if let Some(ms) = refusal.retry_after_ms {
         // RFC 9110 section 10.2.3: whole seconds, rounded up.
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(ms.div_ceil(1000)));
@@ -28,7 +34,6 @@ pub fn with_status(status: StatusCode, refusal: &Refusal) -> Response<Body> {
     if refusal.code == Code::Unauthenticated {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    response
 }
 
 /// There is no such route.

@@ -19,6 +19,7 @@ pub async fn play(play: &mut Play) {
     asks(play).await;
     attention(play).await;
     searches(play).await;
+    wrong_patient(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -223,4 +224,21 @@ async fn searches(play: &mut Play) {
                        "author": play.id("lead"), "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "limit": 5});
     play.run("nurse", "search", asked).await;
     play.run("nurse", "cancel", json!({"id": 7})).await;
+}
+
+async fn wrong_patient(play: &mut Play) {
+    let data =
+        json!({"channel": play.id("care team"), "item": play.id("goal"), "text": "Potassium 6.1, call the ward"});
+    let mistaken = play.make("mistaken message", "nurse", "message.post", data).await;
+    let other = play.run("nurse", "patient.register", json!({"name": "Ada Brandt"})).await;
+    let data = json!({"message": mistaken, "channel": other["care_team"], "item": other["items"]["unsorted"],
+                      "reason": "Two charts were open"});
+    play.make("moved message", "nurse", "message.move", data).await;
+    // What is left of it in a page of the past.
+    play.run("lead", "history", json!({"channel": play.id("care team"), "limit": 2})).await;
+    let officer = play.server.person_with("officer", &["--role", "privacy_officer"]).await;
+    play.name("officer", &officer.id);
+    let socket = play.server.socket(&officer).await;
+    play.actors.insert("officer", super::Actor { person: officer, socket });
+    play.run("officer", "wrong_patient.list", json!({})).await;
 }
