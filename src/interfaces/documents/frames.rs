@@ -142,16 +142,6 @@ pub(super) struct Hello {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     expires_at: Option<String>,
-    /// With `progress`: the `id` of the command that takes longer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "FrameId")]
-    id: Option<serde_json::Value>,
-    /// With `progress`: entries gone over.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scanned: Option<u64>,
-    /// With `progress`: entries to go over at most.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    of: Option<u64>,
 }
 
 /// Why the answer is no. The wire leaves out what does not apply.
@@ -209,4 +199,14 @@ pub(super) struct Notice {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     expires_at: Option<String>,
+    /// With `progress`: the `id` of the command that takes longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FrameId")]
+    id: Option<serde_json::Value>,
+    /// With `progress`: entries gone over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scanned: Option<u64>,
+    /// With `progress`: entries to go over at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u64>,
 }
