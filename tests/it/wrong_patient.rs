@@ -206,7 +206,7 @@ async fn the_report_outlives_a_rebuild_and_a_restart() {
     server.signal("TERM").await;
     let (house, _) = server.ended().await;
     let done = house.cli(&["doctor", "--rebuild"]).await;
-    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     let server = house.serve().await;
     assert_eq!(server.run(&officer, "wrong_patient.list", json!({})).await, shown);
     let page = server.run(&here, "history", json!({"channel": wrong.id("staff"), "limit": 200})).await;

@@ -17,6 +17,7 @@ pub async fn play(play: &mut Play) {
     refusals(play).await;
     accounts(play).await;
     asks(play).await;
+    wrong_patient(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -189,4 +190,21 @@ async fn asks(play: &mut Play) {
     let seen = play.make("announcement", "lead", "message.post", seen).await;
     play.make("acknowledgement", "nurse", "message.acknowledge", json!({ "message": seen })).await;
     play.refuse("nurse", "bad_transition", "message.acknowledge", json!({ "message": seen })).await;
+}
+
+async fn wrong_patient(play: &mut Play) {
+    let data = json!({"channel": play.id("care team"), "item": play.id("goal"), "text": "Potassium 6.1, call the ward"});
+    let mistaken = play.make("mistaken message", "nurse", "message.post", data).await;
+    let other = play.run("nurse", "patient.register", json!({"name": "Ada Brandt"})).await;
+    let data = json!({"message": mistaken, "channel": other["care_team"], "item": other["items"]["unsorted"],
+                      "reason": "Two charts were open"});
+    play.make("moved message", "nurse", "message.move", data).await;
+    // What is left of it in a page of the past.
+    let page = json!({"channel": play.id("care team"), "before": i64::MAX, "limit": 2});
+    play.run("doctor", "history", page).await;
+    let officer = play.server.person_with("officer", &["--role", "privacy_officer"]).await;
+    play.name("officer", &officer.id);
+    let socket = play.server.socket(&officer).await;
+    play.actors.insert("officer", super::Actor { person: officer, socket });
+    play.run("officer", "wrong_patient.list", json!({})).await;
 }
