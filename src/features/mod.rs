@@ -8,6 +8,7 @@ pub mod chart;
 pub mod identity;
 pub mod notes;
 pub mod patients;
+pub mod search;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
 pub const FEATURES: &[&dyn Feature] = &[
@@ -16,5 +17,6 @@ pub const FEATURES: &[&dyn Feature] = &[
     &care_plan::CarePlan,
     &channels::Channels,
     &notes::Notes,
+    &search::Search,
     &chart::Chart,
 ];

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod documents;
+pub mod events;
 pub mod http;
 pub mod pin;
 pub mod socket;

@@ -42,7 +42,7 @@ pub struct Made {
 /// A sentence. When the folder is not empty, nothing was changed; later failures leave nothing behind either.
 pub async fn init(folder: &Folder, config: &Config, organization: Option<&str>) -> anyhow::Result<Made> {
     let record = Record::new(folder, config);
-    record.demand_free().await?;
+    let before = record.demand_free().await?;
     folder.create()?;
     let hold = folder.try_hold()?.context("Another process makes a data folder here.")?;
     let making = async {
@@ -53,6 +53,7 @@ pub async fn init(folder: &Folder, config: &Config, organization: Option<&str>) 
     let made: anyhow::Result<Made> = making.await;
     if made.is_err() {
         undo(folder);
+        record.forget_made(&before).await;
     }
     made
 }

@@ -76,6 +76,7 @@ impl Node {
         };
         let db = Db::open(&record.record, Schema::Record).await.with_context(|| cannot(record.record_name()))?;
         let deployment = deployment(&db, &record).await?;
+        db.claim(world.id()).await.with_context(|| format!("{} cannot be used", record.record_name()))?;
         let keyring = Keyring::sealed();
         unseal(&keyring, provider, deployment, &config, &keys).await?;
         let vault = Vault::new(keyring, keys, deployment, world.clone());

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use super::Folder;
 use crate::kernel::base::config::{Config, DatabaseUrl};
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::store::{Location, postgres};
+use crate::kernel::store::{Location, Schema, postgres};
 
 /// Before the deployment's id in the file `database`.
 const DEPLOYMENT: &str = "deployment ";
@@ -24,6 +24,13 @@ pub struct Record {
     pub keys: Location,
     /// What the folder says the deployment is; nothing where the record itself is in the folder.
     pub deployment: Option<DeploymentId>,
+}
+
+/// Tables that were there before `init`.
+#[derive(Debug, Default)]
+pub struct Before {
+    record: Vec<String>,
+    keys: Vec<String>,
 }
 
 impl Record {
@@ -85,9 +92,11 @@ impl Record {
         }
     }
 
+    /// Gives what is in the databases before anything of ours is.
+    ///
     /// # Errors
-    /// A sentence when a deployment is there already, or the database cannot be used. Nothing is changed.
-    pub async fn demand_free(&self) -> anyhow::Result<()> {
+    /// A sentence when a deployment is there already, or a database cannot be used. Nothing is changed.
+    pub async fn demand_free(&self) -> anyhow::Result<Before> {
         if let Location::Postgres(url) = &self.record
             && postgres::holds_deployment(url).await.context("The database cannot be used")?
         {
@@ -98,7 +107,24 @@ impl Record {
         {
             bail!("The database holds the keys of a deployment already; nothing was changed.");
         }
-        Ok(())
+        let mut before = Before::default();
+        if let (Location::Postgres(record), Location::Postgres(keys)) = (&self.record, &self.keys) {
+            before.record = postgres::tables(record, Schema::Record).await?;
+            before.keys = postgres::tables(keys, Schema::Keys).await?;
+        }
+        Ok(before)
+    }
+
+    /// Takes away what was made in the databases since.
+    pub async fn forget_made(&self, before: &Before) {
+        let (Location::Postgres(record), Location::Postgres(keys)) = (&self.record, &self.keys) else { return };
+        let forgotten = async {
+            postgres::forget_made(record, Schema::Record, &before.record).await?;
+            postgres::forget_made(keys, Schema::Keys, &before.keys).await
+        };
+        if let Err(error) = forgotten.await {
+            tracing::error!(%error, "What was made in the database cannot be taken away: drop it and create it again");
+        }
     }
 
     /// Has the folder remember that its record is elsewhere.

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::{Folder, Node, Opened};
 use crate::features::{channels, identity, patients};
 use crate::interfaces::cli::control;
+use crate::interfaces::events;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
 use crate::interfaces::socket::{self, Sockets};
 use crate::interfaces::tls::{self, Files, Identity};
@@ -138,7 +139,7 @@ async fn app(
         trusted_proxies: site.trusted_proxies().to_vec(),
         draining,
     });
-    Ok(routes(site, socket::routes(sockets)))
+    Ok(routes(site, socket::routes(sockets.clone()).merge(events::routes(sockets))))
 }
 
 /// What goes on beside the commands; ends when it is dropped.

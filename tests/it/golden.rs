@@ -13,6 +13,7 @@ use carethread::kernel::base::{Code, Refusal};
 use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
 
+use super::chance::fresh_id;
 use super::document::{Document, pascal};
 use super::server::{Person, ROOMY, Server, text};
 use super::socket::Socket;
@@ -88,7 +89,7 @@ impl Play {
 
     /// As [`Play::run`], for a write: what it made gets a name, and the same command is repeated over HTTP under its key.
     pub async fn make(&mut self, name: &str, who: &'static str, op: &'static str, mut data: Value) -> String {
-        let key = uuid::Uuid::now_v7().to_string();
+        let key = fresh_id();
         data["key"] = key.into();
         let made = self.run(who, op, data.clone()).await;
         let id = text(&made, "id");
@@ -176,8 +177,8 @@ fn tables(files: &mut BTreeMap<String, Value>) {
 /// Ops and events of the registry, and those of the connection, that have no file.
 fn missing(files: &BTreeMap<String, Value>) -> Vec<String> {
     let mut wanted: BTreeSet<String> =
-        ["login", "ping", "resume", "typing"].map(|op| format!("ops/{op}.json")).into_iter().collect();
-    wanted.insert("events/typing.json".into());
+        ["login", "ping", "resume", "typing", "cancel"].map(|op| format!("ops/{op}.json")).into_iter().collect();
+    wanted.extend(["typing", "presence"].map(|event| format!("events/{event}.json")));
     for feature in FEATURES {
         let face = feature.face();
         wanted.extend(face.ops.iter().filter(|op| op.public).map(|op| format!("ops/{}.json", op.name)));
@@ -241,8 +242,13 @@ async fn the_server_speaks_as_its_documents_and_golden_frames_say() {
     assert_eq!(left_over(&files), [""; 0], "nobody makes these any more");
 }
 
-/// A server that is about to log somebody off, and then goes down.
+/// A search that takes longer, and a server that is about to log somebody off, and then goes down.
 async fn notices(play: &mut Play) {
+    let told = [("id".to_owned(), json!(7)), ("scanned".into(), json!(20_480)), ("of".into(), json!(50_000))];
+    let frame = wire::notice("progress", "This takes longer.", told.into_iter().collect());
+    let frame: Value = serde_json::from_str(&frame).unwrap();
+    play.sockets.demand_frame("", &frame);
+    play.keep("notices/progress.json", &json!({ "frame": frame }));
     let server = Server::with(&ROOMY.replace("[limits]\n", "[limits]\nidle_minutes = 2\n")).await;
     let token = signed_in(&server).await;
     let mut socket = Socket::open(&server, &format!("Authorization: Bearer {token}\r\n")).await;

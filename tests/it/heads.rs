@@ -10,6 +10,7 @@ use carethread::kernel::crypto::head::HeadNote;
 
 use super::database::Tables;
 use super::server::{ROOMY, Server, text};
+use super::socket::Socket;
 use super::ward::Ward;
 
 /// Longer than any round or walk takes.
@@ -17,6 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn signer(server: &Server) -> VerifierKey {
     text(&server.cli(&["verify", "--record"]).await, "signer").parse().unwrap()
+}
+
+/// The signed head of that size, which is to come.
+async fn head_of(socket: &mut Socket, channel: &str, size: u64) -> Value {
+    let head = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let event = socket.event().await;
+            if event["event"] == "head" && event["channel"] == channel && event["data"]["size"] == size {
+                return event;
+            }
+        }
+    });
+    head.await.expect("the head is signed")
 }
 
 both!(a_signed_head_comes_to_who_follows_the_channel_and_to_nobody_else);
@@ -30,15 +44,7 @@ async fn a_signed_head_comes_to_who_follows_the_channel_and_to_nobody_else() {
     ward.says(&server, "last", "staff", "goal").await;
     let newest = server.run(&ward.lead, "history", json!({"channel": ward.id("staff"), "limit": 1})).await;
     let seq = newest["events"][0]["seq"].as_u64().unwrap();
-    let head = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let event = own.event().await;
-            if event["event"] == "head" && event["channel"] == ward.id("staff") && event["data"]["size"] == seq {
-                return event;
-            }
-        }
-    });
-    let head = head.await.unwrap();
+    let head = head_of(&mut own, ward.id("staff"), seq).await;
     assert_eq!((&head["type"], &head["seq"], &head["by"]), (&json!("event"), &Value::Null, &Value::Null));
     let note = HeadNote::verify(&text(&head["data"], "note"), &signer(&server).await).expect("signed by this server");
     assert_eq!((note.channel.to_string(), note.size), (ward.id("staff").to_owned(), seq));
@@ -70,7 +76,7 @@ async fn a_server_that_stops_leaves_nothing_unsigned_and_one_that_is_killed_sign
 
 both!(a_channel_changed_long_ago_is_found_by_the_walk_and_held);
 async fn a_channel_changed_long_ago_is_found_by_the_walk_and_held() {
-    let server = Server::new().await;
+    let server = Server::with(&format!("{ROOMY}[heads]\nsign_seconds = 1\n")).await;
     let lead = server.person("lead").await;
     let ward = Ward::open(&server, lead).await;
     // More than a start looks at.
@@ -87,6 +93,11 @@ async fn a_channel_changed_long_ago_is_found_by_the_walk_and_held() {
     server.signal("TERM").await;
     // What was written while a server ran is looked at by the next: by the one after that it is long ago.
     let server = server.ended().await.0.serve().await;
+    let mut socket = server.socket(&ward.lead).await;
+    socket.run("resume", json!({})).await;
+    let said = socket.run("message.post", post).await;
+    head_of(&mut socket, ward.id("shared"), said["seq"].as_u64().unwrap()).await;
+    drop(socket);
     server.signal("TERM").await;
     let (house, _) = server.ended().await;
     let mut tables = Tables::of(&house).await;

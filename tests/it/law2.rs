@@ -53,7 +53,7 @@ impl Watcher<'_> {
         let unsorted = list(&plan, "items").iter().find(|item| item["standing"] == "unsorted").unwrap();
         assert_eq!(plan["unsorted"]["count"], unsorted["messages"], "what is unsorted is counted once");
         Sight {
-            channels: keyed(list(&channels, "channels"), "id", &["muted"]),
+            channels: keyed(list(&channels, "channels"), "id", &["muted", "muted_until"]),
             items: keyed(list(&plan, "items"), "id", &[]),
             // Names are not events of the patient's: they are looked up.
             members: keyed(list(&team, "members"), "user", &["name", "handle"]),

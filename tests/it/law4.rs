@@ -83,7 +83,6 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("typing", json!({"channel": "@CHANNEL"})),
         ("receipts", json!({"message": "@MESSAGE"})),
         ("receipts", json!({"channel": "@CHANNEL", "seq": 1})),
-        ("receipts", json!({"channel": "@CHANNEL"})),
         ("presence", json!({"channel": "@CHANNEL"})),
         ("presence.set", json!({"state": "available"})),
         ("channel.mute", json!({"channel": "@CHANNEL", "muted": true})),
@@ -112,6 +111,9 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("note.dispute", json!({"note": "@MESSAGE", "reason": "probe"})),
         ("search", json!({"text": "said", "patient": "@patient"})),
         ("search", json!({"text": "said", "channel": "@CHANNEL"})),
+        ("search", json!({"text": "said", "item": "@ITEM"})),
+        ("search", json!({"text": "goal", "patient": "@patient", "channel": "@CHANNEL", "item": "@ITEM"})),
+        ("search", json!({"text": "said", "patient": "@patient", "author": "@lead", "limit": 1})),
         ("board.get", json!({"patient": "@patient"})),
         ("session.end", json!({"session": "@patient"})),
     ];
@@ -284,8 +286,17 @@ async fn who_may_see_gets_an_answer() {
     let server = Server::new().await;
     let mut ward = Ward::open(&server, server.person("lead").await).await;
     let askers = everyone(&server, &mut ward).await;
-    let reads =
-        ["patient.get", "team.list", "plan.items", "history", "channel.list", "patient.list", "receipts", "presence"];
+    let reads = [
+        "patient.get",
+        "team.list",
+        "plan.items",
+        "history",
+        "channel.list",
+        "patient.list",
+        "receipts",
+        "presence",
+        "search",
+    ];
     let questions: Vec<(&str, Value)> = spelled_out()
         .into_iter()
         .filter(|(op, data)| reads.contains(op) && !data.to_string().contains("201"))

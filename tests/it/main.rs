@@ -33,10 +33,26 @@ macro_rules! sqlite_only {
     };
 }
 
+/// A test that says itself where the record lies.
+macro_rules! placed {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test]
+            async fn itself() {
+                crate::database::on(crate::database::Database::Sqlite, super::$name()).await;
+            }
+        }
+    };
+}
+
 #[path = "../postgres/mod.rs"]
 mod postgres;
 
+#[path = "../postgres/own.rs"]
+mod own;
+
 mod chance;
+mod cut;
 mod database;
 mod document;
 mod http;
@@ -52,6 +68,7 @@ mod command_line;
 mod faults;
 mod foreign;
 mod golden;
+mod growth;
 mod harness;
 mod heads;
 mod import;
@@ -66,8 +83,12 @@ mod law6;
 mod law7;
 mod law9;
 mod limits;
+mod openapi;
+mod postgres_faults;
 mod postgres_place;
 mod presence;
 mod receipts;
+mod search;
 mod serving;
+mod sse;
 mod wrong_patient;

@@ -15,7 +15,7 @@ async fn said(house: &House, arguments: &[&str]) -> (i32, String) {
     (done.code, format!("{}{}", done.stdout, done.stderr))
 }
 
-#[tokio::test]
+placed!(one_line_of_configuration_is_enough);
 async fn one_line_of_configuration_is_enough() {
     let url = Cluster::shared().database();
     let house = House::new(&with(&url)).await;
@@ -54,7 +54,7 @@ async fn one_line_of_configuration_is_enough() {
     assert_eq!(list(&again, "patients").len(), 1, "{again}");
 }
 
-#[tokio::test]
+placed!(a_database_is_taken_once);
 async fn a_database_is_taken_once() {
     let url = Cluster::shared().database();
     let first = House::new(&with(&url)).await;
@@ -87,7 +87,38 @@ async fn a_database_is_taken_once() {
     assert_eq!(listed, before);
 }
 
-#[tokio::test]
+placed!(an_init_that_fails_leaves_the_database_as_it_was);
+async fn an_init_that_fails_leaves_the_database_as_it_was() {
+    let url = Cluster::shared().database();
+    let house = House::new("").await;
+    std::fs::write(house.path("config.toml"), with(&url)).unwrap();
+    let new = house.path("new").display().to_string();
+    let (code, told) = said(&house, &["init", "--data", &new, "--organization", ""]).await;
+    assert!(code == 1 && told.contains("organization"), "{told}");
+    assert!(!house.path("new").exists());
+    let made = house.cli(&["init", "--data", &new, "--organization", "Riverside Clinic"]).await.json();
+    assert_eq!(made["data"], new);
+}
+
+placed!(one_server_at_a_time_has_a_database);
+async fn one_server_at_a_time_has_a_database() {
+    let url = Cluster::shared().database();
+    let server = House::new(&with(&url)).await.serve().await;
+    // The same deployment in another folder, as after a move or a restore.
+    let copy = server.house.copied().await;
+    let (code, told) = said(&copy, &["serve", "--listen", "127.0.0.1:0"]).await;
+    assert_eq!(code, 1);
+    assert!(told.contains("another carethread process uses the database"), "{told}");
+    let house = server.kill().await;
+    // A kill leaves nothing behind that keeps the next one out.
+    let server = house.serve().await;
+    server.signal("TERM").await;
+    let (_house, code) = server.ended().await;
+    assert_eq!(code, Some(0));
+    copy.serve().await;
+}
+
+placed!(keys_have_a_database_of_their_own_if_it_is_named);
 async fn keys_have_a_database_of_their_own_if_it_is_named() {
     let (url, keys) = (Cluster::shared().database(), Cluster::shared().database());
     let house = House::new(&format!("{}keys_url = \"{keys}\"\n", with(&url))).await;
@@ -104,7 +135,7 @@ async fn keys_have_a_database_of_their_own_if_it_is_named() {
     assert!(told.contains("holds the keys of a deployment already"), "{told}");
 }
 
-#[tokio::test]
+placed!(a_password_is_printed_nowhere);
 async fn a_password_is_printed_nowhere() {
     let house = House::new("").await;
     let url = "postgres://someone:hunter2@127.0.0.1:1/none";

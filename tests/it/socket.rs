@@ -83,6 +83,11 @@ impl Socket {
         self.any_answer().await.to_string()
     }
 
+    /// Sends a text as it is and does not wait.
+    pub async fn put_raw(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.unwrap();
+    }
+
     /// Sends a command and does not wait; its id.
     pub async fn send(&mut self, op: &str, data: Value) -> u64 {
         self.last += 1;

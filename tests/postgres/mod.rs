@@ -47,36 +47,46 @@ impl Cluster {
 
     fn start() -> Self {
         let programs = programs();
-        let folder =
-            tempfile::Builder::new().prefix("carethread-pg").tempdir().expect("a temporary folder can be made").keep();
-        if is_root() {
-            succeed(Command::new("chown").arg("postgres").arg(&folder));
-        }
-        let data = folder.join("data");
-        let mut initdb = as_owner(&programs.join("initdb"));
-        succeed(initdb.arg("-D").arg(&data).args([
-            "-U",
-            "carethread",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-N",
-        ]));
-        let mut watch = as_owner(Path::new("/bin/sh"));
-        watch.args(["-c", WATCH, "watch"]).arg(&programs).arg(&folder);
-        // Out of our process group: an interrupt at the terminal must not end it before it has cleaned up.
-        std::os::unix::process::CommandExt::process_group(&mut watch, 0);
-        let watch =
-            watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell runs");
-        let mut start = as_owner(&programs.join("pg_ctl"));
-        let options =
-            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=500", folder.display());
-        start.arg("-D").arg(&data).arg("-l").arg(folder.join("log")).args(["-w", "-o", &options, "start"]);
-        succeed(&mut start);
+        let (folder, watch) = make(&programs);
+        start(&programs, &folder, "-c listen_addresses='' -c max_connections=500");
         Self { programs, folder, _watch: watch }
     }
+}
+
+/// Makes a cluster that does not run yet, and what takes it away when it is dropped.
+pub fn make(programs: &Path) -> (PathBuf, Child) {
+    let folder =
+        tempfile::Builder::new().prefix("carethread-pg").tempdir().expect("a temporary folder can be made").keep();
+    if is_root() {
+        succeed(Command::new("chown").arg("postgres").arg(&folder));
+    }
+    let mut initdb = as_owner(&programs.join("initdb"));
+    succeed(initdb.arg("-D").arg(folder.join("data")).args([
+        "-U",
+        "carethread",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]));
+    let mut watch = as_owner(Path::new("/bin/sh"));
+    watch.args(["-c", WATCH, "watch"]).arg(programs).arg(&folder);
+    // Out of our process group: an interrupt at the terminal must not end it before it has cleaned up.
+    std::os::unix::process::CommandExt::process_group(&mut watch, 0);
+    let watch = watch.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell runs");
+    (folder, watch)
+}
+
+/// Starts a cluster that was made; returns when it takes connections, on a socket in its folder.
+pub fn start(programs: &Path, folder: &Path, options: &str) {
+    let mut start = as_owner(&programs.join("pg_ctl"));
+    let options = format!("{options} -c unix_socket_directories='{}'", folder.display());
+    start.arg("-D").arg(folder.join("data")).arg("-l").arg(folder.join("log"));
+    let done = start.args(["-w", "-o", &options, "start"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+    assert!(done.is_ok_and(|done| done.success()), "the cluster does not start: {}", log());
 }
 
 /// Where the programs of the newest installed PostgreSQL are.
@@ -100,7 +110,7 @@ pub fn programs() -> PathBuf {
 }
 
 /// PostgreSQL refuses to run as root: then it runs as the user its package made.
-fn as_owner(program: &Path) -> Command {
+pub fn as_owner(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -114,7 +124,8 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn succeed(command: &mut Command) {
+/// Runs a command that is to succeed.
+pub fn succeed(command: &mut Command) {
     let done = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

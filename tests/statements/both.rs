@@ -144,8 +144,15 @@ async fn lists_mean_the_same_on_both() {
 
 #[tokio::test]
 async fn a_locked_patient_waits_on_postgresql() {
-    let (_folder, sqlite, server) = super::open(Schema::Record).await;
-    for db in [&sqlite, &server] {
+    use carethread::kernel::base::Secret;
+    let (_folder, sqlite, _) = super::open(Schema::Record).await;
+    let url = Location::Postgres(Secret::new(super::postgres::Cluster::shared().database()));
+    let [one, two, three] = [
+        Db::open(&url, Schema::Record).await.unwrap(),
+        Db::open(&url, Schema::Record).await.unwrap(),
+        Db::open(&url, Schema::Record).await.unwrap(),
+    ];
+    for db in [&sqlite, &one] {
         let mut tx = db.write().await.unwrap();
         let sql = "INSERT INTO patient (id, version, key_version) VALUES ($1, 0, 1)";
         for n in 1..=2 {
@@ -154,11 +161,11 @@ async fn a_locked_patient_waits_on_postgresql() {
         tx.lock_patients(&[id(2), id(1), id(99)]).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let mut first = server.write().await.unwrap();
+    let mut first = one.write().await.unwrap();
     first.lock_patients(&[id(1)]).await.unwrap();
-    let mut second = server.write().await.unwrap();
+    let mut second = two.write().await.unwrap();
     second.lock_patients(&[id(2)]).await.unwrap();
-    let mut third = server.write().await.unwrap();
+    let mut third = three.write().await.unwrap();
     let waits = tokio::time::timeout(Duration::from_millis(300), third.lock_patients(&[id(1)])).await;
     assert!(waits.is_err(), "another writer holds the patient");
 }
@@ -178,4 +185,44 @@ async fn nodes_that_start_together_make_one_schema() {
     assert!(keys.load_all([id(1)]).await.unwrap() == [key]);
     assert_eq!(keys.erase(id(1)).await.unwrap(), 1);
     assert!(keys.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_process_claims_a_database() {
+    use carethread::kernel::base::Secret;
+    use carethread::kernel::store::OpenError;
+    let url = Location::Postgres(Secret::new(super::postgres::Cluster::shared().database()));
+    let (one, two) = (Db::open(&url, Schema::Record).await.unwrap(), Db::open(&url, Schema::Record).await.unwrap());
+    assert!(!one.write().await.unwrap().is_only_writer());
+    one.claim(id(1)).await.unwrap();
+    assert!(one.write().await.unwrap().is_only_writer());
+    assert!(matches!(two.claim(id(2)).await, Err(OpenError::InUse)));
+    // Its own connection is no stranger, not even one that the server has not missed yet.
+    one.reopen().await.unwrap();
+    one.write().await.unwrap().rollback().await;
+    one.close().await;
+    two.claim(id(2)).await.unwrap();
+    assert!(!two.is_lost());
+    let three = Db::open(&url, Schema::Record).await.unwrap();
+    two.close().await;
+    three.claim(id(3)).await.unwrap();
+    three.close().await;
+}
+
+#[tokio::test]
+async fn whoever_was_away_while_another_had_the_database_gives_up() {
+    use carethread::kernel::base::Secret;
+    let cluster = super::postgres::Cluster::shared();
+    let database = cluster.database();
+    let url = Location::Postgres(Secret::new(database.clone()));
+    let one = Db::open(&url, Schema::Record).await.unwrap();
+    one.claim(id(1)).await.unwrap();
+    // The connection is cut; before it is missed, another process comes and goes.
+    let name = database.rsplit('/').next().unwrap();
+    cluster.run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+    let two = Db::open(&url, Schema::Record).await.unwrap();
+    two.claim(id(2)).await.unwrap();
+    two.close().await;
+    assert!(one.write().await.is_err());
+    assert!(one.is_lost() && one.reopen().await.is_err());
 }

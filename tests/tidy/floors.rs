@@ -17,7 +17,8 @@ const FEATURES: &[(&str, u8)] = &[
     ("notes", 5),
     ("handoffs", 5),
     ("board", 6),
-    ("chart", 7),
+    ("search", 7),
+    ("chart", 8),
 ];
 
 /// Where a module stands.

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::patients::Responsibility;
-use crate::kernel::base::{ItemId, PatientId, UserId};
-use crate::kernel::engine::Event;
+use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, UserId};
+use crate::kernel::engine::{Event, Utterance};
+use crate::kernel::log::scan::Line;
 
 /// The events of this feature.
 pub const EVENTS: &[Event] = &[Event::of::<Added>(ADDED), Event::of::<Changed>(CHANGED), Event::of::<Closed>(CLOSED)];
@@ -231,6 +232,33 @@ pub struct Closed {
     /// Why; said to staff only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// What an entry about an item says, for a search. Notes of the source are for staff, and an entry may stand where family reads.
+pub(super) fn words(line: &Line) -> Result<Option<Utterance>, Fault> {
+    let displays = |codes: Vec<Code>| codes.into_iter().filter_map(|code| code.display);
+    Ok(match &*line.event {
+        ADDED => {
+            let Added { id, content: Content { title, detail, codes, .. }, .. } = line.read()?;
+            let said = Utterance::first(ThingId(id.0)).has("title", [title]).has("detail", detail);
+            Some(said.has("codes", displays(codes)))
+        }
+        CHANGED => {
+            let Changed { item, title, detail, codes, .. } = line.read()?;
+            let mut said = Utterance::more(ThingId(item.0));
+            if let Some(title) = title {
+                said = said.has("title", [title]);
+            }
+            if let Some(detail) = detail {
+                said = said.has("detail", detail);
+            }
+            if let Some(codes) = codes {
+                said = said.has("codes", displays(codes));
+            }
+            Some(said)
+        }
+        _ => None,
+    })
 }
 
 /// A member that is there, null or not.

@@ -21,8 +21,9 @@ pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
 
 use crate::kernel::base::{Fault, Stop};
-use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
+use crate::kernel::log::scan::Line;
 
 /// The record kind.
 pub struct CarePlan;
@@ -88,6 +89,10 @@ impl Feature for CarePlan {
 
     fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
         chart::resources(fact, context)
+    }
+
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
+        entries::words(line)
     }
 
     fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {

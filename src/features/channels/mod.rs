@@ -28,7 +28,7 @@ use attention::shapes as attended;
 pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
-pub use pages::{in_view, list};
+pub use pages::{in_view, list, spans_of};
 pub use receipts::{Receipt, keep, of_entry, settle};
 pub use words::{Class, Form, Sbar, Words};
 
@@ -37,8 +37,9 @@ pub(crate) use tests::{Ward, charted, with};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::shape::Nothing;
-use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
+use crate::kernel::log::scan::Line;
 
 /// The record kinds `channel.*` and `message.*`.
 pub struct Channels;
@@ -166,5 +167,9 @@ impl Feature for Channels {
 
     fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
         chart::resources(fact, context)
+    }
+
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
+        posting::words(line)
     }
 }

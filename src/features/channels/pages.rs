@@ -22,7 +22,8 @@ use crate::kernel::policy::{self, Access, ChannelKind, Interval, Right, Subject}
 const WHOLE: [Interval; 1] = [Interval { from: 1, to: None }];
 
 /// The spans of a channel the subject may read at `now`; none if it may not be read.
-fn spans_of<'a>(access: &'a Access, subject: &Subject, channel: ChannelId, now: Micros) -> &'a [Interval] {
+#[must_use]
+pub fn spans_of<'a>(access: &'a Access, subject: &Subject, channel: ChannelId, now: Micros) -> &'a [Interval] {
     if subject.command_line {
         return &WHOLE;
     }

@@ -13,7 +13,8 @@ use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Data, Ledger, Reply, Write};
+use crate::kernel::engine::{Data, Ledger, Reply, Utterance, Write};
+use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::{Permit, Right};
 
@@ -180,6 +181,22 @@ pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
         entry: fact.id,
     });
     Ok(())
+}
+
+/// The message a correction names.
+#[derive(Deserialize)]
+struct Corrects {
+    message: ThingId,
+}
+
+/// What an entry about a message says, for a search.
+pub fn words(line: &Line) -> Result<Option<Utterance>, Fault> {
+    Ok(match &*line.event {
+        POSTED => Some(Utterance::first(line.id.into()).says(line.read::<Words>()?.texts())),
+        AMENDED => Some(Utterance::anew(line.read::<Corrects>()?.message).says(line.read::<Words>()?.texts())),
+        RETRACTED => Some(Utterance::taken_back(line.read::<Corrects>()?.message)),
+        _ => None,
+    })
 }
 
 async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {

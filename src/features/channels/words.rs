@@ -121,6 +121,16 @@ impl Words {
         self.sbar.as_ref()
     }
 
+    /// The texts as they were written, one a part.
+    #[must_use]
+    pub fn texts(self) -> Vec<String> {
+        let Self { text, sbar } = self;
+        let parts = sbar.map(|sbar| {
+            [Some(sbar.situation), sbar.background, sbar.assessment, sbar.recommendation].into_iter().flatten()
+        });
+        text.into_iter().chain(parts.into_iter().flatten()).collect()
+    }
+
     /// One plain text: SBAR as its parts under their names.
     #[must_use]
     pub fn plain(&self) -> String {

@@ -31,7 +31,7 @@ pub async fn set_coverage(
     channel: ChannelId,
     coverage: &Coverage,
 ) -> sqlx::Result<()> {
-    on_db!(tx, |c| { sqlx::query(COVERAGE_FORGET).bind(patient).bind(form).bind(channel).execute(c).await.map(drop) })?;
+    on_db!(tx, |c| sqlx::query(COVERAGE_FORGET).bind(patient).bind(form).bind(channel).execute(c).await.map(drop))?;
     for row in coverage.rows() {
         on_db!(tx, |c| {
             sqlx::query(COVERAGE_ADD)

@@ -26,7 +26,7 @@ use crate::kernel::base::world::MINUTE;
 use crate::kernel::base::{Code, Fault, Micros, Refusal, Secret, SessionId, Stop, ThingId, UserId};
 use crate::kernel::crypto::token::{SESSION_PREFIX, new_token, token_hash};
 use crate::kernel::crypto::{Hash, hex};
-use crate::kernel::engine::{Boxed, Data, Engine};
+use crate::kernel::engine::{Boxed, Data, Engine, Progress};
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{SessionState, Subject};
 
@@ -133,6 +133,17 @@ impl Door {
             return Box::pin(async move { door.change_password(subject, data).await });
         }
         Box::pin(self.engine().run(subject, op, data))
+    }
+
+    /// As [`Door::run`], for a reading op: see [`Engine::run_watched`].
+    pub fn run_watched(
+        &self,
+        subject: Subject,
+        op: &str,
+        data: Data,
+        progress: Arc<Progress>,
+    ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+        self.engine().run_watched(subject, op, data, progress)
     }
 
     /// Opens a session by handle and password. `code` is reserved for a second factor and not looked at until one can be enrolled.

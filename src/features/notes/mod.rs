@@ -14,7 +14,8 @@ pub use model::{Logged, Medium, Participant};
 
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
-use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
+use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
+use crate::kernel::log::scan::Line;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::Right;
 
@@ -79,6 +80,20 @@ impl Feature for Notes {
     fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
         chart::resources(fact, context)
     }
+
+    fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {
+        match &*line.event {
+            LOGGED => said(line).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What a note says, for a search: its words, what was decided, and who took part.
+fn said(line: &Line) -> Result<Utterance, Fault> {
+    let Logged { id, words, decisions, with, .. } = line.read()?;
+    let people = with.into_iter().flat_map(|one| std::iter::once(one.name).chain(one.role));
+    Ok(Utterance::first(id).says(words.texts()).says(decisions).says(people))
 }
 
 /// `note.log`

@@ -3,9 +3,9 @@
 use std::io::stdout;
 
 use super::arguments::Place;
-use super::bench::arguments::{Append, Bench};
+use super::bench::arguments::{Append, Bench, Growth, Search};
 use super::bench::run::Scenarios;
-use super::bench::{append, found, limit, run};
+use super::bench::{append, found, growth, limit, run, search};
 use super::print;
 use super::spare::Spare;
 use crate::kernel::base::World;
@@ -19,6 +19,8 @@ pub async fn bench(place: &Place, typed: Bench) -> anyhow::Result<()> {
     let (scenarios, typed) = match typed {
         Bench::Limit => return limit::run(&place.data, &mut stdout()).await,
         Bench::Append(typed) => return appends(place, &typed).await,
+        Bench::Search(typed) => return searches(place, &typed).await,
+        Bench::Growth(typed) => return grows(place, &typed).await,
         Bench::Fanout(typed) => (Scenarios { fanout: true, ..none }, typed),
         Bench::Rate(typed) => (Scenarios { rate: true, ..none }, typed),
         Bench::Idle(typed) => (Scenarios { idle: true, ..none }, typed),
@@ -38,4 +40,25 @@ async fn appends(place: &Place, typed: &Append) -> anyhow::Result<()> {
         return Ok(print::lines([serde_json::json!({ "append": rows }).to_string()])?);
     }
     Ok(found::table(&mut stdout(), &rows)?)
+}
+
+async fn searches(place: &Place, typed: &Search) -> anyhow::Result<()> {
+    let spare = Spare::new()?;
+    let rows = search::run(typed.folder.as_deref().unwrap_or(spare.path()), typed.entries).await?;
+    if place.json {
+        return Ok(print::lines([serde_json::json!({ "search": rows }).to_string()])?);
+    }
+    Ok(found::table(&mut stdout(), &rows)?)
+}
+
+async fn grows(place: &Place, typed: &Growth) -> anyhow::Result<()> {
+    let spare = Spare::new()?;
+    let parent = typed.folder.as_deref().unwrap_or(spare.path());
+    let mut each = |row: &growth::Growth| tracing::info!(entries = row.entries, patients = row.patients, "Measured");
+    let rows = growth::run(parent, &typed.options(place.database.clone()), &mut each).await?;
+    if place.json {
+        return Ok(print::lines([serde_json::json!({ "growth": rows }).to_string()])?);
+    }
+    found::table(&mut stdout(), &rows)?;
+    Ok(print::lines([growth::curves(&rows)])?)
 }

@@ -21,6 +21,7 @@ pub(super) const OF_CONNECTIONS: &[Op] = &[
     Op::read("ping", "connection").takes::<Nothing>().answers::<Pong>(),
     Op::read("resume", "message").takes::<Resume>().answers::<Resumed>(),
     Op::read("typing", "message").takes::<Typing>().answers::<Nothing>(),
+    Op::read("cancel", "connection").takes::<Cancel>().answers::<Cancelled>(),
 ];
 
 /// Of these, the one that is taken over HTTP too.
@@ -78,6 +79,32 @@ pub(super) struct Typing {
     channel: ChannelId,
 }
 
+/// What a client names a frame by.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum FrameId {
+    /// A number.
+    Number(f64),
+    /// A short text.
+    Text(#[schemars(length(max = 64))] String),
+}
+
+/// Has a long reading command, a `search`, answer with what it has by now.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct Cancel {
+    /// The `id` of its frame.
+    id: FrameId,
+}
+
+/// Whether there was such a command.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Cancelled {
+    /// It was under way; its own answer follows.
+    cancelled: bool,
+}
+
 /// Whether anybody is signed in.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -115,6 +142,16 @@ pub(super) struct Hello {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     expires_at: Option<String>,
+    /// With `progress`: the `id` of the command that takes longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FrameId")]
+    id: Option<serde_json::Value>,
+    /// With `progress`: entries gone over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scanned: Option<u64>,
+    /// With `progress`: entries to go over at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<u64>,
 }
 
 /// Why the answer is no. The wire leaves out what does not apply.
@@ -164,7 +201,7 @@ impl JsonSchema for Code {
 /// News about the connection itself.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Notice {
-    /// What it is about: `session_expiring`, `draining`.
+    /// What it is about: `session_expiring`, `draining`, `progress`.
     code: String,
     /// A sentence for a person.
     text: String,

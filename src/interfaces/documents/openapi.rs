@@ -45,6 +45,7 @@ pub(super) fn document(registry: &Registry, limits: &Limits) -> Value {
         "/v1/ws-tickets": {"post": ticket()},
         "/v1/imports": {"post": import(&mut schemas)},
         "/v1/ws": {"get": socket()},
+        "/v1/events": {"get": events()},
     });
     json!({
         "openapi": "3.1.0",
@@ -231,4 +232,21 @@ fn socket() -> Value {
     let problem = json!({"application/problem+json": {"schema": reference("Problem")}});
     operation["responses"]["426"] = json!({"description": "Not an upgrade to WebSocket 13", "content": problem});
     operation
+}
+
+/// `GET /v1/events`
+fn events() -> Value {
+    let codes = [&SIGNED_IN[..], &[Code::Invalid, Code::RateLimited, Code::Busy]].concat();
+    let answer = json!({
+        "description": "Server-Sent Events: each `data` of an event without a name is the event frame of the socket, each `id` the cursors",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    });
+    let mut operation = operation("events", "The events of the socket, without its commands", "200", answer, &codes);
+    let cursors = json!({"type": "string", "pattern": "^([^,:]+:[0-9]+(,[^,:]+:[0-9]+)*)?$"});
+    operation["parameters"] = json!([
+        {"name": "Last-Event-ID", "in": "header", "description": "<channel>:<seq>[,...]: go on behind these", "schema": cursors},
+        {"name": "cursors", "in": "query", "description": "The same, where the header cannot be set", "schema": cursors},
+        {"name": "follow", "in": "query", "description": "Only these channels besides the cursors, divided by commas", "schema": {"type": "string"}},
+    ]);
+    with_credential(operation)
 }

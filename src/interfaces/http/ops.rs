@@ -16,7 +16,7 @@ use crate::kernel::base::{Code, Refusal};
 use crate::kernel::wire;
 
 /// Ops that only make sense on a connection that stays.
-const OF_SOCKETS: [&str; 3] = ["login", "resume", "typing"];
+const OF_SOCKETS: [&str; 4] = ["login", "resume", "typing", "cancel"];
 
 /// Longer than any commit that will still come: the outcome is then unknown, as the answer says.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);

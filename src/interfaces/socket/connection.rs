@@ -27,6 +27,8 @@ use crate::kernel::wire::{self, Frame, Request, close};
 const EXPIRING: Micros = 2 * MINUTE;
 /// What was delivered is put on record this often.
 const ACCOUNT_EVERY: Duration = Duration::from_secs(15 * 60);
+/// And tried again so often, at every look, while the database is away.
+const ACCOUNT_TRIES: u32 = 24;
 /// The wall clock and the seal are looked at this often when nothing happens.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Answers are waited for this long when the server goes down; with the spread and the goodbye it fits into the listener's drain.
@@ -92,6 +94,8 @@ struct Connection<S> {
     told_end: bool,
     pinged: Instant,
     accounted: Instant,
+    /// Since then it was tried so often without success.
+    unaccounted: u32,
     drain: Option<Drain>,
 }
 
@@ -118,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             told_end: false,
             pinged: now,
             accounted: now,
+            unaccounted: 0,
             drain: None,
         }
     }
@@ -204,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = now + Duration::from_micros(self.until_told().unsigned_abs());
         let due = [ping, self.line.heard + self.silence(), self.accounted + ACCOUNT_EVERY, now + LOOK_EVERY, end];
         let drain = self.drain.as_ref().map(|drain| drain.goodbye.unwrap_or(drain.patience));
-        due.into_iter().chain(drain).min().unwrap_or(now)
+        due.into_iter().chain(drain).chain(self.answers.progress_due()).min().unwrap_or(now)
     }
 
     /// Time until the next thing to say about the end of the session; never negative.
@@ -224,6 +229,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.drain.as_ref().and_then(|drain| drain.goodbye).is_some_and(|at| now >= at) {
             return Err(Goodbye::draining());
         }
+        for (id, scanned, of) in self.answers.take_progress(now) {
+            let more = [("id".to_owned(), id), ("scanned".into(), scanned.into()), ("of".into(), of.into())];
+            self.write(wire::notice("progress", "This takes longer.", more.into_iter().collect())).await?;
+        }
         if now >= self.pinged + Duration::from_secs(self.limits().ping_seconds.into()) {
             self.pinged = now;
             let Self { line, live, .. } = self;
@@ -234,12 +243,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             .await?;
         }
         if now >= self.accounted + ACCOUNT_EVERY {
-            self.accounted = now;
             let delivered = self.live.take_delivered();
             let engine = self.sockets.door().engine();
-            // No row, no delivery.
-            if engine.audit(delivered.into_iter().collect()).await.is_err() {
-                return Err(goodbye_of(End::Failed));
+            match (engine.audit(delivered.iter().cloned().collect()).await, delivered) {
+                (Ok(()), _) => (self.accounted, self.unaccounted) = (now, 0),
+                // The database may be back soon. Until then there is nothing new to deliver.
+                (Err(refusal), Some(delivered)) if refusal.code == Code::Busy && self.unaccounted < ACCOUNT_TRIES => {
+                    self.live.keep_delivered(delivered);
+                    self.accounted += LOOK_EVERY;
+                    self.unaccounted += 1;
+                }
+                // No row, no delivery.
+                (Err(_), _) => return Err(goodbye_of(End::Failed)),
             }
         }
         let ends_at = self.live.state().ends_at();
@@ -392,6 +407,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let typing = self.live.typing(channel);
                 self.answers.push(id, async move { typing.await.map(|()| Value::Object(Map::new())) });
             }),
+            "cancel" => cancelled_id(&data).map(|of| {
+                let found = self.answers.cancel(&of);
+                self.answers.push(id, async move { Ok(json!({ "cancelled": found })) });
+            }),
             _ => {
                 let Some(subject) = self.live.subject() else { return Err(goodbye_of(End::Ended)) };
                 if self.answers.begin(self.sockets.door(), id, subject, op, data) {
@@ -401,6 +420,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         })
     }
+}
+
+/// The frame that `cancel` names.
+fn cancelled_id(data: &Map<String, Value>) -> Result<Value, Refusal> {
+    let id = data.get("id").filter(|id| id.is_number() || id.is_string());
+    id.cloned().ok_or_else(|| Refusal::invalid("id", "This field is the `id` of the frame to cancel."))
 }
 
 fn too_many(detail: &str, ms: u64) -> Refusal {

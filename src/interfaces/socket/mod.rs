@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, State};
-use axum::routing::any;
+use axum::routing::get;
 use http::header;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::http::addresses::{AddressCounter, AddressGuard};
 use super::http::caller;
 use super::http::origin::{Origin, Origins, client};
-use super::http::problem::problem;
+use super::http::problem::{no_method, problem};
 use super::http::upgrade;
 use crate::features::identity::{Door, SignedIn};
 use crate::kernel::base::{Code, Refusal};
@@ -61,6 +61,16 @@ impl Sockets {
         Self { shared: Arc::new(parts), addresses }
     }
 
+    /// What they are made of.
+    pub(in crate::interfaces) fn parts(&self) -> &Parts {
+        &self.shared
+    }
+
+    /// Those of each address that are not signed in yet.
+    pub(in crate::interfaces) fn addresses(&self) -> &AddressCounter {
+        &self.addresses
+    }
+
     fn door(&self) -> &Door {
         &self.shared.door
     }
@@ -68,7 +78,10 @@ impl Sockets {
 
 /// The route `/v1/ws`. Merge it under the guard of the other routes.
 pub fn routes(sockets: Sockets) -> Router {
-    Router::new().route("/v1/ws", any(upgrade)).with_state(sockets)
+    Router::new()
+        .route("/v1/ws", get(upgrade))
+        .method_not_allowed_fallback(|| async { no_method() })
+        .with_state(sockets)
 }
 
 /// Somebody at the door: by a credential on the upgrade, or not yet.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Arrival, Parts, Sockets, connection};
 use crate::features::identity::{Door, operator};
+use crate::features::search;
 use crate::interfaces::http::origin::Origins;
 use crate::interfaces::http::websocket::{FRAME_BYTES_MAX, settings};
 use crate::kernel::base::config::Config;
@@ -263,6 +264,38 @@ async fn only_so_many_commands_are_unanswered() {
     }
     assert!(codes.iter().any(|code| code == "rate_limited") && codes.iter().any(|code| code == "none"), "{codes:?}");
     assert_eq!(client.code("ping", json!({})).await, "none");
+}
+
+#[tokio::test]
+async fn a_search_that_takes_longer_says_how_far_it_is_and_ends_when_told_to() {
+    let site = Site::open(Limits::default()).await;
+    let mut client = site.member(&site.person("nurse").await).await;
+    client.ask("patient.register", json!({"name": "Ruth Okafor"})).await;
+    assert_eq!(client.ask("cancel", json!({"id": "search"})).await["data"], json!({"cancelled": false}));
+    assert_eq!(client.code("cancel", json!({})).await, "invalid");
+    // Whoever has all the turns keeps the search waiting.
+    let turns = (search::turn().await, search::turn().await);
+    client.send(json!({"id": "search", "op": "search", "data": {"text": "Okafor"}}).to_string()).await;
+    for _ in 0..2 {
+        let notice = client.frame().await;
+        assert_eq!(
+            (&notice["type"], &notice["code"], &notice["id"]),
+            (&json!("notice"), &json!("progress"), &json!("search"))
+        );
+        assert!(notice["scanned"] == 0 && notice["of"].as_i64().is_some_and(|of| of > 1), "{notice}");
+    }
+    client.send(json!({"id": "cancel", "op": "cancel", "data": {"id": "search"}}).to_string()).await;
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        answers.extend(Some(client.frame().await).filter(|frame| frame["type"] == "reply"));
+    }
+    let answer = |id: &str| answers.iter().find(|frame| frame["id"] == id).map(|frame| frame["data"].clone()).unwrap();
+    assert_eq!(answer("cancel"), json!({"cancelled": true}));
+    let found = answer("search");
+    assert_eq!((&found["hits"], &found["more"], &found["cancelled"]), (&json!([]), &json!(true), &json!(true)));
+    drop(turns);
+    let rest = client.ask("search", json!({"text": "unsorted", "before": found["next"]})).await;
+    assert_eq!(rest["data"]["hits"].as_array().map(Vec::len), Some(1), "{rest}");
 }
 
 #[tokio::test]

@@ -22,6 +22,30 @@ pub enum Fault {
     Defect(&'static str),
 }
 
+impl Fault {
+    /// The database is a server that is away, goes away or comes back: whoever comes again later may find it there.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        match error {
+            // Configuration: a new connection was refused, because the server is not fit.
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Configuration(_) => {
+                true
+            }
+            // 08 connection, 25P03 idle in transaction for too long, 25006 read only, 40001 and 40P01 somebody else was first, 53300
+            // too many connections, 55P03 somebody holds a row for too long, 57P shutdown and start (PostgreSQL documentation,
+            // appendix A). SQLite's codes are numbers of one to four digits.
+            sqlx::Error::Database(refused) => {
+                let classes = ["08", "25P03", "25006", "40001", "40P01", "53300", "55P03", "57P"];
+                refused
+                    .code()
+                    .is_some_and(|code| code.len() == 5 && classes.iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The two kinds of "no": an answer to the caller, or a failure of ours.
 #[derive(Debug)]
 pub enum Stop {
@@ -38,8 +62,7 @@ impl Stop {
         match self {
             Self::Refused(refusal) => refusal.clone(),
             Self::Failed(Fault::Sealed) => Refusal::new(Code::Sealed),
-            // No connection was to be had, so nothing was done.
-            Self::Failed(Fault::Database(sqlx::Error::PoolTimedOut)) => {
+            Self::Failed(fault) if fault.is_away() => {
                 Refusal::new(Code::Busy).detail("The database does not answer. Try again.").retry_after_ms(1000)
             }
             Self::Failed(_) => Refusal::new(Code::Internal).detail(

@@ -2,6 +2,7 @@
 //! Does not know: what an action means, or who may.
 //! Invariant: a transaction that is rolled back leaves no trace here; rows about what is past outlive it until one is committed.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -79,6 +80,18 @@ impl Auditor {
         if self.stale {
             (self.n, self.head) = newest(tx).await?;
             self.stale = false;
+        }
+        Ok(())
+    }
+
+    /// What was committed is still there.
+    ///
+    /// # Errors
+    /// An integrity fault when it is not: the database went back behind what was replied.
+    pub(super) async fn check(&self, tx: &mut Tx) -> Result<(), Fault> {
+        let (n, head) = newest(tx).await?;
+        if n < self.n || (n == self.n && head != self.head) {
+            return Err(Fault::Integrity("the database has lost rows that it had committed"));
         }
         Ok(())
     }
@@ -183,7 +196,8 @@ impl Auditor {
     }
 }
 
-async fn newest(tx: &mut Tx) -> Result<(i64, [u8; 32]), Fault> {
+/// Where the stream stands.
+pub(super) async fn newest(tx: &mut Tx) -> Result<(i64, [u8; 32]), Fault> {
     match log::sql::audit_newest(tx, STREAM).await? {
         None => Ok((0, chain::AUDIT_GENESIS)),
         Some((n, head)) => Ok((n, head.try_into().map_err(|_| Fault::Integrity("an audit head is not 32 bytes"))?)),
@@ -196,4 +210,15 @@ pub(super) struct Flushed {
     head: [u8; 32],
     /// How many rows about what is past went with it.
     owed: usize,
+}
+
+impl Flushed {
+    /// Whether a stream that stands at `n` and `head` has these rows; none if it went on, which one committer alone does not see.
+    pub(super) fn found_at(&self, n: i64, head: &[u8; 32]) -> Option<bool> {
+        match n.cmp(&self.n) {
+            Ordering::Less => Some(false),
+            Ordering::Equal => Some(*head == self.head),
+            Ordering::Greater => None,
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! Group commit without a timer: whatever queued during the last commit is the next transaction.
-//! News after the commit, then the replies. A fault rolls the batch back and runs its commands singly.
+//! News after the commit, then the replies. A fault rolls the batch back and runs its commands singly; a database that goes and comes
+//! back is waited for (`outage`).
+
+mod outage;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,8 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::auditor::Auditor;
+use super::auditor::{Auditor, Flushed};
 use super::execution::{self, Outcome, log_fault};
 use super::ledger::Ledger;
 use super::outlet::{News, Outlet};
@@ -41,8 +45,16 @@ pub(super) struct Committer {
     latest: Micros,
     /// A transaction was begun by the latest attempt: until then a failure means that nothing was done.
     begun: bool,
+    /// The connection broke while the latest attempt committed.
+    doubt: Option<Done>,
     /// When channels `me` were last swept.
     swept: Micros,
+}
+
+/// A transaction up to its commit.
+struct Done {
+    outcomes: Vec<Option<Result<Value, Refusal>>>,
+    flushed: Flushed,
 }
 
 enum Answer {
@@ -71,7 +83,7 @@ impl Committer {
         drop(tx);
         let ledger = Ledger::new(shared.clone());
         let swept = shared.world.now();
-        Ok(Self { shared, queue, ledger, auditor, outlet, latest: 0, begun: false, swept })
+        Ok(Self { shared, queue, ledger, auditor, outlet, latest: 0, begun: false, doubt: None, swept })
     }
 
     pub(super) async fn run(mut self, batch_max: usize) {
@@ -127,7 +139,9 @@ impl Committer {
 
     async fn group(&mut self, jobs: Vec<Job>) {
         let mut jobs: Vec<Option<Job>> = jobs.into_iter().map(Some).collect();
+        let since = Instant::now();
         let Err(fault) = self.attempt(&mut jobs).await else { return };
+        let Err(fault) = self.over_outage(&mut jobs, fault, since).await else { return };
         self.undo().await;
         // Broken by one of several, or another node was first: what is held of the record is read anew for the next attempt.
         let again = jobs.len() > 1 || matches!(&fault, Fault::Database(error) if is_conflict(error));
@@ -138,7 +152,8 @@ impl Committer {
         // Singly, only the faulty one fails.
         for job in jobs {
             let mut single = [job];
-            if let Err(fault) = self.attempt(&mut single).await {
+            let Err(fault) = self.attempt(&mut single).await else { continue };
+            if let Err(fault) = self.over_outage(&mut single, fault, since).await {
                 self.undo().await;
                 self.failed(single.into_iter().flatten().collect(), fault).await;
             }
@@ -211,6 +226,9 @@ impl Committer {
 
     /// After a failed sync nothing on the handle is to be trusted (security: never retry it): drop it, open anew, verify, go on or exit.
     async fn recover(&mut self) {
+        if self.shared.db.is_remote() {
+            return self.wait_for_database(None).await;
+        }
         tracing::error!("The storage failed; the handle is dropped and opened anew");
         // Whether the commit is there is unknown. If it is, its sessions have ended: none of them goes on.
         for session in std::mem::take(&mut self.ledger.news.ended) {
@@ -259,11 +277,12 @@ impl Committer {
         let now = self.now();
         self.latest = now;
         self.auditor.settle(now);
-        self.begun = false;
+        (self.begun, self.doubt) = (false, None);
         let tx = self.shared.db.write().await?;
         self.begun = true;
         self.ledger.begin(tx);
         self.auditor.begin(self.ledger.tx()).await?;
+        self.ledger.lock_ahead(jobs).await?;
         let mut seen = self.seen_keys(jobs).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs.iter().flatten() {
@@ -284,19 +303,30 @@ impl Committer {
         }
         self.ledger.flush().await?;
         let flushed = self.auditor.flush(self.ledger.tx(), now).await?;
-        self.ledger.take_tx()?.commit().await?;
-        self.auditor.committed(&flushed);
+        let done = Done { outcomes, flushed };
+        if let Err(error) = self.ledger.take_tx()?.commit().await {
+            let fault = Fault::from(error);
+            self.doubt =
+                Some(done).filter(|_| self.shared.db.is_remote() && (fault.is_away() || is_of_storage(&fault)));
+            return Err(fault);
+        }
+        self.conclude(jobs, done);
+        Ok(())
+    }
+
+    /// The commit is done: news, then answers.
+    fn conclude(&mut self, jobs: &mut [Option<Job>], done: Done) {
+        self.auditor.committed(&done.flushed);
         let news = self.ledger.committed();
         // Before the answers: whoever knows of a write finds its event at hand for everybody who listens.
         self.publish(news);
-        for (slot, outcome) in jobs.iter_mut().zip(outcomes) {
+        for (slot, outcome) in jobs.iter_mut().zip(done.outcomes) {
             match (slot.take(), outcome) {
                 (Some(Job::Command(command)), Some(answer)) => Answer::Command(command.answer, answer).give(),
                 (Some(Job::Audit { answer, .. }), _) => Answer::Audit(answer).give(),
                 _ => {}
             }
         }
-        Ok(())
     }
 
     fn publish(&self, news: News) {

@@ -12,6 +12,7 @@ use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop};
 use crate::kernel::crypto;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{PersonKind, Roles, Subject};
+use crate::kernel::store::OpenError;
 
 /// How a command ended inside its batch; only the commit makes it true.
 pub enum Outcome {
@@ -137,6 +138,10 @@ pub(super) fn refusal_of(stop: &Stop, op: &str) -> Refusal {
 pub(super) fn log_fault(fault: &Fault, op: &str) {
     metrics::counter!("carethread_faults_total").increment(1);
     match fault {
+        // Settings and versions, by name.
+        Fault::Database(sqlx::Error::Configuration(reason)) if reason.is::<OpenError>() => {
+            tracing::error!(op, reason = %reason, "The database cannot be used");
+        }
         // The text of a database error may quote a value: only its kind and code are shown.
         Fault::Database(error) => {
             let code = error

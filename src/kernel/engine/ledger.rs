@@ -1,5 +1,5 @@
 //! What the commands of one batch work on: the open transaction, and an overlay of what they changed and not yet wrote.
-//! Heads, things and standing are held over batches too (on SQLite the committer is the only writer); after a failed commit all of it
+//! Heads, things and standing are held over batches too (the committer is the only writer, unless a server was not claimed); after a failed commit all of it
 //! is dropped and read again.
 
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::outlet::{News, Personal};
 use super::roll::Said;
-use super::{Data, Shared, sql};
+use super::{Data, Job, Shared, sql};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, SessionId, ThingId, UserId};
 use crate::kernel::crypto::seal::Purpose;
 use crate::kernel::log::{self, Fact, Head, Thing, Vault};
@@ -33,6 +33,8 @@ pub struct Ledger {
     me_heads: HashMap<UserId, i64>,
     // Of this batch only:
     touched: HashSet<ChannelId>,
+    /// Patients whose rows this batch holds.
+    locked: HashSet<PatientId>,
     pub(super) changed: HashSet<PatientId>,
     pub(super) entries: Vec<EntryRow>,
     new_things: Vec<ThingId>,
@@ -57,6 +59,7 @@ impl Ledger {
             access: HashMap::new(),
             me_heads: HashMap::new(),
             touched: HashSet::new(),
+            locked: HashSet::new(),
             changed: HashSet::new(),
             entries: Vec::new(),
             new_things: Vec::new(),
@@ -72,6 +75,7 @@ impl Ledger {
     pub(super) fn begin(&mut self, tx: Tx) {
         self.tx = Some(tx);
         self.touched.clear();
+        self.locked.clear();
         self.changed.clear();
         self.entries.clear();
         self.new_things.clear();
@@ -217,6 +221,34 @@ impl Ledger {
         self.rebuilding = true;
     }
 
+    /// Locks the patients that the batch is known to be about, all at once: their channels are written in no other transaction until
+    /// it ends. Those that turn up later are locked then.
+    pub(super) async fn lock_ahead(&mut self, jobs: &[Option<Job>]) -> Result<(), Fault> {
+        if !self.tx().locks_patients() || !self.tx().is_only_writer() {
+            return Ok(());
+        }
+        let commands = jobs.iter().flatten().filter_map(|job| match job {
+            Job::Command(command) => Some(&command.data),
+            Job::Audit { .. } | Job::Stop => None,
+        });
+        let channels = commands.filter_map(|data| data.get("channel")?.as_str()?.parse().ok());
+        let patients: HashSet<PatientId> =
+            channels.filter_map(|id: ChannelId| self.heads.get(&id).map(|head| head.patient)).collect();
+        let ids: Vec<Uuid> = patients.iter().map(|patient| patient.0).collect();
+        if !ids.is_empty() {
+            self.tx().lock_patients(&ids).await?;
+        }
+        self.locked = patients;
+        Ok(())
+    }
+
+    async fn lock(&mut self, patient: PatientId) -> Result<(), Fault> {
+        if self.tx().locks_patients() && self.locked.insert(patient) {
+            self.tx().lock_patients(&[patient.0]).await?;
+        }
+        Ok(())
+    }
+
     /// The standing at a patient as this batch has it; none if there is no such patient.
     ///
     /// # Errors
@@ -226,9 +258,9 @@ impl Ledger {
             return Ok(Some(access.clone()));
         }
         let mut held = self.shared.book.access(patient);
+        self.lock(patient).await?;
         if !self.tx().is_only_writer() {
-            // On PostgreSQL: "the item is open", "the author is a member" cannot race. What was read before the lock may be old.
-            self.tx().lock_patients(&[patient.0]).await?;
+            // "The item is open", "the author is a member" cannot race. What was read before the lock may be old.
             let version = policy::sql::version_of(self.tx(), patient).await?;
             held = held.filter(|access| Some(access.version) == version);
             self.heads.retain(|_, head| head.patient != patient);
@@ -252,7 +284,11 @@ impl Ledger {
                 self.access(head.patient).await?;
                 self.head(channel).await
             }
-            head => Ok(head),
+            Some(head) => {
+                self.lock(head.patient).await?;
+                Ok(Some(head))
+            }
+            None => Ok(None),
         }
     }
 

@@ -11,6 +11,7 @@ mod ledger;
 mod link;
 mod outlet;
 pub mod patrol;
+mod progress;
 mod read;
 mod rebuild;
 pub mod roll;
@@ -19,6 +20,7 @@ pub mod sql;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod utterance;
 mod write;
 
 use std::collections::HashMap;
@@ -37,10 +39,12 @@ pub use execution::Outcome;
 pub use ledger::Ledger;
 pub use link::{Link, subject_sees_item};
 pub use outlet::{News, Outlet, Passing, Personal, Silent};
+pub use progress::Progress;
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
 pub use shape::Event;
+pub use utterance::{Part, Utterance};
 pub use write::{Reply, Write};
 
 use shape::Shape;
@@ -48,6 +52,7 @@ use shape::Shape;
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
 use super::base::{Code, Fault, Refusal, Stop, World};
+use super::log::scan::Line;
 use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
 use super::policy::{self, Book, PersonKind, Roles, Subject};
@@ -176,6 +181,15 @@ pub trait Feature: Send + Sync {
     /// `context` is what the exporter offers every kind (references, names, the item).
     fn chart(&self, _fact: &Fact, _context: &Value) -> Vec<Value> {
         Vec::new()
+    }
+
+    /// What the entry says that a search goes over, and which of what was said before it stands in place of; nothing for kinds without
+    /// words. From the entry alone.
+    ///
+    /// # Errors
+    /// The body is not what its event says.
+    fn words(&self, _line: &Line) -> Result<Option<Utterance>, Fault> {
+        Ok(None)
     }
 }
 
@@ -337,7 +351,21 @@ impl Engine {
         op: &str,
         data: Data,
     ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
-        self.dispatch(subject, op, data, true)
+        self.dispatch(subject, op, data, true, Arc::default())
+    }
+
+    /// As [`Engine::run`]; a long reading op tells by `progress` how far it is, and ends early when it is cancelled there.
+    ///
+    /// # Errors
+    /// The refusal to be told to the caller.
+    pub fn run_watched(
+        &self,
+        subject: Subject,
+        op: &str,
+        data: Data,
+        progress: Arc<Progress>,
+    ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
+        self.dispatch(subject, op, data, true, progress)
     }
 
     /// As [`Engine::run`], for ops of the program itself too.
@@ -350,7 +378,7 @@ impl Engine {
         op: &str,
         data: Data,
     ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
-        self.dispatch(subject, op, data, false)
+        self.dispatch(subject, op, data, false, Arc::default())
     }
 
     fn dispatch(
@@ -359,19 +387,20 @@ impl Engine {
         op: &str,
         data: Data,
         public: bool,
+        progress: Arc<Progress>,
     ) -> impl Future<Output = Result<Value, Refusal>> + Send + 'static + use<> {
         let begun = match self.shared.registry.op(op).filter(|(_, op)| op.public || !public) {
             None => Err(Refusal::new(Code::UnknownOp).field("op").detail("See docs/protocol.md for the operations.")),
             Some((_, _)) if self.shared.vault.keyring().is_sealed() => Err(Refusal::new(Code::Sealed)),
             Some((feature, op)) => match op.effect {
                 Effect::Write => self.submit(subject, feature, op, data).map(Begun::Write),
-                Effect::Read => Ok(Begun::Read(self.clone(), subject, feature, op, data)),
+                Effect::Read => Ok(Begun::Read(self.clone(), read::Question { subject, feature, op, data, progress })),
             },
         };
         async move {
             match begun? {
                 Begun::Write(answer) => answer.await.unwrap_or_else(|_| Err(unknown_outcome())),
-                Begun::Read(engine, subject, feature, op, data) => read::run(&engine, subject, feature, op, data).await,
+                Begun::Read(engine, question) => read::run(&engine, question).await,
             }
         }
     }
@@ -437,7 +466,7 @@ impl Engine {
 
 enum Begun {
     Write(oneshot::Receiver<Result<Value, Refusal>>),
-    Read(Engine, Subject, &'static dyn Feature, Op, Data),
+    Read(Engine, read::Question),
 }
 
 fn busy(detail: &str) -> Refusal {

@@ -7,7 +7,7 @@ use super::Shared;
 use super::ledger::Ledger;
 use crate::kernel::base::Fault;
 use crate::kernel::log::{self, Head};
-use crate::kernel::policy;
+use crate::kernel::{policy, store};
 
 /// Empties every projection and projects every entry again, in the order they were committed, in one transaction.
 /// Nothing else may write meanwhile: the caller holds the data folder. Gives the entries projected.
@@ -15,6 +15,10 @@ use crate::kernel::policy;
 /// # Errors
 /// The database's, or an entry that does not open: then nothing is changed.
 pub async fn rebuild(shared: &Arc<Shared>) -> Result<u64, Fault> {
+    store::unhurried(projected(shared)).await
+}
+
+async fn projected(shared: &Arc<Shared>) -> Result<u64, Fault> {
     const PAGE: i64 = 1000;
     let mut ledger = Ledger::new(shared.clone());
     let mut tx = shared.db.write().await?;

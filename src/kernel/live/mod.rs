@@ -16,4 +16,5 @@ mod tests;
 
 pub use hub::{Full, Hub};
 pub use presence::announce;
+pub use resume::{channel_of, name as channel_name};
 pub use session::{Delivery, End, Session};

@@ -14,13 +14,15 @@ use crate::kernel::policy;
 /// The name of the person's own channel on the wire.
 const ME_NAME: &str = "me";
 
-/// The channel as on the wire.
-pub(super) fn name(channel: ChannelId) -> String {
+/// The channel as on the wire: its id, or `me`.
+#[must_use]
+pub fn name(channel: ChannelId) -> String {
     if channel == ME { ME_NAME.into() } else { channel.to_string() }
 }
 
-/// `None` for what cannot name a channel: such a one never existed.
-fn channel_of(text: &str) -> Option<ChannelId> {
+/// The channel behind a name on the wire; none for what cannot name one: such a one never existed.
+#[must_use]
+pub fn channel_of(text: &str) -> Option<ChannelId> {
     if text == ME_NAME {
         return Some(ME);
     }

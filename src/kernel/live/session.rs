@@ -127,6 +127,8 @@ pub struct Session {
     /// Where the commits began that the decision under way was asked for by.
     fresh: HashMap<ChannelId, i64>,
     delivered: BTreeMap<ChannelId, [i64; 2]>,
+    /// The channel of the last event that has a `seq`.
+    moved: Option<ChannelId>,
     /// Handed over to be written, and not flushed yet.
     unflushed: Unflushed,
     _attendance: Attendance,
@@ -173,6 +175,7 @@ impl Session {
             stale_since: None,
             fresh: HashMap::new(),
             delivered: BTreeMap::new(),
+            moved: None,
             unflushed: Unflushed::default(),
             _attendance: Attendance::new(engine.shared(), user),
         })
@@ -241,6 +244,17 @@ impl Session {
         }
     }
 
+    /// Where this connection is in each channel it follows: everything up to that `seq` was given by [`Session::next`], or lies in a gap.
+    #[must_use]
+    pub fn cursors(&self) -> Vec<(ChannelId, i64)> {
+        self.followed.iter().map(|(channel, position)| (*channel, position.sent)).collect()
+    }
+
+    /// The channel of the event given last, if it has a `seq` and was not asked for before.
+    pub fn take_moved(&mut self) -> Option<ChannelId> {
+        self.moved.take()
+    }
+
     /// Waits for what ends the session while something is written; [`Session::next`] tells it all the same.
     pub async fn stopped(&self) -> End {
         loop {
@@ -278,6 +292,14 @@ impl Session {
             outcome: "done",
             ..Draft::default()
         })
+    }
+
+    /// Takes back what could not be put on record: it is part of the next row.
+    pub fn keep_delivered(&mut self, draft: Draft) {
+        for (channel, first, last) in draft.ranges {
+            let range = self.delivered.entry(channel).or_insert([first, last]);
+            *range = [range[0].min(first), range[1].max(last)];
+        }
     }
 
     fn now(&self) -> Micros {
@@ -365,6 +387,7 @@ impl Session {
     }
 
     fn note(&mut self, channel: ChannelId, seq: i64) {
+        self.moved = Some(channel);
         if let Some(resuming) = self.resuming.as_mut().filter(|resuming| resuming.starts.contains(&channel)) {
             resuming.answer.count(channel);
         }

@@ -7,6 +7,7 @@ mod append;
 mod fact;
 mod page;
 pub mod recent;
+pub mod scan;
 pub mod site;
 pub mod sql;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::append::Head;
 use super::fact::Fact;
 use super::sql::{self, Row};
 use super::vault::Vault;
-use crate::kernel::base::Fault;
+use crate::kernel::base::{EntryId, Fault};
 use crate::kernel::crypto::chain;
 use crate::kernel::crypto::seal::{self, DataKey, Place};
 use crate::kernel::store::Tx;
@@ -29,20 +29,36 @@ fn array(bytes: &[u8]) -> Result<[u8; 32], Fault> {
     bytes.try_into().map_err(|_| Fault::Integrity("a hash is not 32 bytes"))
 }
 
-fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fault> {
+/// Opens what is sealed at the place of an entry, and holds the event against its tag.
+#[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+pub(super) fn open_place(
+    vault: &Vault,
+    key: &DataKey,
+    head: &Head,
+    id: EntryId,
+    seq: i64,
+    flags: i16,
+    event: &str,
+    sealed: &[u8],
+) -> Result<seal::OpenedBody, Fault> {
     let place = Place {
         deployment: vault.deployment(),
         patient: head.patient,
         channel: head.channel,
-        row: *row.id.bytes(),
-        seq: row.seq.unsigned_abs(),
+        row: *id.bytes(),
+        seq: seq.unsigned_abs(),
     };
-    let opened = seal::open_body(key, &place, &row.body).inspect_err(|_| {
-        tracing::error!(table = "entry", row.id = %row.id, "unseal_failed");
+    let opened = seal::open_body(key, &place, sealed).inspect_err(|_| {
+        tracing::error!(table = "entry", row.id = %id, "unseal_failed");
     })?;
-    if i16::from(chain::event_tag(&row.event)) != row.flags {
+    if i16::from(chain::event_tag(event)) != flags {
         return Err(Fault::Integrity("the event is not the one that was recorded"));
     }
+    Ok(opened)
+}
+
+fn open(vault: &Vault, key: &DataKey, head: &Head, row: Row) -> Result<Fact, Fault> {
+    let opened = open_place(vault, key, head, row.id, row.seq, row.flags, &row.event, &row.body)?;
     let body = String::from_utf8(opened.body).map_err(|_| Fault::Integrity("a body is not UTF-8"))?;
     let body = RawValue::from_string(body).map_err(|_| Fault::Integrity("a body is not JSON"))?;
     let small = |n: i16| u8::try_from(n).map_err(|_| Fault::Integrity("a leaf field is out of range"));

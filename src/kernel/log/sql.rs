@@ -14,12 +14,16 @@ statements! {
     FORWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.seq <= $3 ORDER BY entry.seq LIMIT $4";
     BACKWARD = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
     SEQUELS = "SELECT entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq > $2 AND entry.kind IN (5, 13) ORDER BY entry.seq LIMIT $3";
+    LINES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 ORDER BY entry.seq DESC LIMIT $4";
+    LINES_OF_CHANGES = "SELECT entry.seq, entry.id, entry.flags, entry.event, entry.author, entry.at, entry.body, (SELECT withheld.reason FROM withheld WHERE withheld.channel = entry.channel AND withheld.seq = entry.seq) AS withheld FROM entry WHERE entry.channel = $1 AND entry.seq >= $2 AND entry.seq < $3 AND entry.kind NOT IN (1, 3) ORDER BY entry.seq DESC LIMIT $4";
+    TIME_OF = "SELECT at FROM entry WHERE channel = $1 AND seq = $2";
     ORDER = "SELECT n, channel, seq FROM entry WHERE n > $1 ORDER BY n LIMIT $2";
     FIRST_AFTER = "SELECT MIN(seq) AS first FROM entry WHERE channel = $1 AND at >= $2";
     COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
     STRAYS = "SELECT COALESCE(MIN(seq), 0) AS first FROM entry WHERE channel NOT IN (SELECT n FROM channel)";
     ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
+    THINGS_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
     LINKED = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 GROUP BY item, channel, kind";
     LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
@@ -32,7 +36,7 @@ statements! {
     HEAD_AND_NEWEST = "SELECT channel.n, channel.id, channel.patient, channel.seq, channel.head, channel.epoch, channel.at, entry.head AS newest FROM channel LEFT JOIN entry ON entry.channel = channel.n AND entry.seq = channel.seq WHERE channel.id = $1";
     SIZES = "SELECT id, seq FROM channel WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     NEWEST_ENTRY = "SELECT COALESCE(MAX(n), 0) AS newest FROM entry";
-    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
+    WRITTEN = "SELECT entry.n, entry.channel, entry.seq, entry.id, entry.kind, entry.flags, entry.epoch, entry.event, entry.author, entry.at, entry.item, entry.body, entry.commitment, entry.files, entry.head, CAST(NULL AS TEXT) AS withheld FROM entry WHERE entry.n > $1 ORDER BY entry.n LIMIT $2";
     NUMBER_AFTER = "SELECT MIN(channel) AS number FROM entry WHERE channel > $1";
     LINK = "SELECT kind, head FROM entry WHERE channel = $1 AND seq = $2";
     AUDIT_STREAM_AFTER = "SELECT MIN(stream) AS stream FROM audit WHERE stream > $1";
@@ -117,6 +121,27 @@ pub struct Row {
     /// Chain after it.
     pub head: Vec<u8>,
     /// Why its content is not read any more.
+    pub withheld: Option<String>,
+}
+
+/// A row of `entry` as a search needs it, still sealed.
+#[derive(sqlx::FromRow)]
+pub struct SealedLine {
+    /// Place in the channel.
+    pub seq: i64,
+    /// Entry id.
+    pub id: EntryId,
+    /// Leaf flags.
+    pub flags: i16,
+    /// Event name.
+    pub event: String,
+    /// Author.
+    pub author: UserId,
+    /// Time.
+    pub at: Micros,
+    /// Sealed body.
+    pub body: Vec<u8>,
+    /// Why its content is withheld, if it is.
     pub withheld: Option<String>,
 }
 
@@ -261,6 +286,31 @@ pub async fn order(tx: &mut Tx, after: i64, limit: i64) -> sqlx::Result<Vec<(i64
     on_db!(tx, |c| sqlx::query_as(ORDER).bind(after).bind(limit).fetch_all(c).await)
 }
 
+/// Rows with `from <= seq < before` without what proves them, newest first; all, or only those that change what was said before.
+///
+/// # Errors
+/// The database's.
+pub async fn lines(
+    tx: &mut Tx,
+    n: i64,
+    from: i64,
+    before: i64,
+    limit: i64,
+    changes_only: bool,
+) -> sqlx::Result<Vec<SealedLine>> {
+    let sql = if changes_only { LINES_OF_CHANGES } else { LINES };
+    on_db!(tx, |c| sqlx::query_as(sql).bind(n).bind(from).bind(before).bind(limit).fetch_all(c).await)
+}
+
+/// The time of an entry.
+///
+/// # Errors
+/// The database's.
+pub async fn time_of(tx: &mut Tx, n: i64, seq: i64) -> sqlx::Result<Option<Micros>> {
+    let row: Option<(Micros,)> = on_db!(tx, |c| sqlx::query_as(TIME_OF).bind(n).bind(seq).fetch_optional(c).await)?;
+    Ok(row.map(|(at,)| at))
+}
+
 /// The first `seq` at or after a time.
 ///
 /// # Errors
@@ -305,6 +355,16 @@ pub async fn count_entries(tx: &mut Tx, n: i64) -> sqlx::Result<i64> {
 pub async fn thing(tx: &mut Tx, id: ThingId) -> Result<Option<Thing>, Fault> {
     let row: Option<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THING_GET).bind(id).fetch_optional(c).await)?;
     row.map(Thing::try_from).transpose()
+}
+
+/// What ids stand for; those that stand for nothing are left out.
+///
+/// # Errors
+/// The database's, or an unknown kind.
+pub async fn things(tx: &mut Tx, ids: &[ThingId]) -> Result<Vec<Thing>, Fault> {
+    let ids = id_list(ids.iter().map(|id| id.0));
+    let rows: Vec<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THINGS_GET).bind(&ids).fetch_all(c).await)?;
+    rows.into_iter().map(Thing::try_from).collect()
 }
 
 /// Changes what may change of a thing.

@@ -204,7 +204,7 @@ macro_rules! appends {
             rows.chunks(256).for_each(|_| super::count_statement());
             match tx {
                 Tx::Sqlite(tx) => sqlite::append::$name(tx.connection(), rows).await,
-                Tx::Postgres(tx) => postgres::append::$name(tx.connection(), rows).await,
+                Tx::Postgres(tx) => super::bounded(postgres::append::$name(tx.connection(), rows)).await,
             }
         }
     )*};
@@ -236,7 +236,7 @@ pub async fn keys_seen(tx: &mut Tx, keys: &[KeyAsked]) -> sqlx::Result<Vec<SeenR
     super::count_statement();
     match tx {
         Tx::Sqlite(tx) => sqlite::append::keys_seen(tx.connection(), keys).await,
-        Tx::Postgres(tx) => postgres::append::keys_seen(tx.connection(), keys).await,
+        Tx::Postgres(tx) => super::bounded(postgres::append::keys_seen(tx.connection(), keys)).await,
     }
 }
 

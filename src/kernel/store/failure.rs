@@ -6,15 +6,15 @@ use sqlx::Error;
 #[must_use]
 pub fn is_storage_failure(error: &Error) -> bool {
     match error {
-        Error::Io(_) | Error::WorkerCrashed | Error::Protocol(_) | Error::Tls(_) => true,
+        Error::Io(_) | Error::WorkerCrashed | Error::Protocol(_) | Error::Tls(_) | Error::Configuration(_) => true,
         Error::Database(refused) => {
             let code = refused.code().unwrap_or_default();
             match sqlite_primary(error) {
                 // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB (https://www.sqlite.org/rescode.html)
                 Some(primary) => matches!(primary, 10 | 11 | 13 | 14 | 26),
-                // 08 connection, 53 resources (100 disk full), 57P admin shutdown, 58 system error, XX internal or corrupted
-                // (PostgreSQL documentation, appendix A)
-                None => ["08", "53", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)),
+                // 08 connection, 25P03 idle in transaction for too long, 53 resources (100 disk full), 57P admin shutdown, 58 system
+                // error, XX internal or corrupted (PostgreSQL documentation, appendix A)
+                None => ["08", "25P03", "53", "57P", "58", "XX"].iter().any(|class| code.starts_with(class)),
             }
         }
         _ => false,

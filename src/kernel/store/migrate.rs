@@ -139,11 +139,36 @@ pub enum OpenError {
         /// What it must be.
         wanted: &'static str,
     },
+    /// Older than what was tested.
+    #[error("the server says its version is {0}; PostgreSQL 15 or newer is needed")]
+    Version(String),
+    /// Writes would be refused, and what is read would be old.
+    #[error("the server is a standby: name the primary")]
+    Standby,
+    /// Not every text would come back as it went.
+    #[error("the database has encoding {0}; it must be UTF8 (CREATE DATABASE .. ENCODING 'UTF8' TEMPLATE template0)")]
+    Encoding(String),
+    /// One process at a time serves a database.
+    #[error("another carethread process uses the database; this version serves a database from one process at a time")]
+    InUse,
+    /// What this process knows of the database is not true any more.
+    #[error("another carethread process has used the database since this one lost its connection")]
+    TakenOver,
     /// The URL cannot be used.
     #[error("database URL: {0}")]
     Url(&'static str),
 }
 
+impl From<OpenError> for sqlx::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Database(error) => error,
+            unfit => Self::Configuration(Box::new(unfit)),
+        }
+    }
+}
+
+const IS_THERE: &str = "SELECT to_regclass('migration') IS NOT NULL";
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migration (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL)";
 const APPLIED: &str = "SELECT number, checksum FROM migration ORDER BY number";
 const RECORD_ONE: &str = "INSERT INTO migration (number, name, checksum) VALUES ($1, $2, $3)";
@@ -155,10 +180,15 @@ const RECORD_ONE: &str = "INSERT INTO migration (number, name, checksum) VALUES 
 pub async fn run(db: &Db, schema: Schema) -> Result<(), OpenError> {
     loop {
         let mut tx = db.write().await?;
+        // A role that serves need not be one that may make tables.
+        let mut there = false;
         if let Backend::Postgres(connection) = tx.backend() {
             super::postgres::lock_migrations(connection).await?;
+            there = sqlx::query_scalar(IS_THERE).fetch_one(connection).await?;
         }
-        on_db!(tx, |c| sqlx::raw_sql(TABLE).execute(c).await.map(|_| ()))?;
+        if !there {
+            on_db!(tx, |c| sqlx::raw_sql(TABLE).execute(c).await.map(|_| ()))?;
+        }
         let Some(next) = next(&mut tx, schema.migrations()).await? else {
             return Ok(tx.commit().await?);
         };

@@ -29,6 +29,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sqlx::{Column as _, Executor, PgConnection, SqlStr, SqliteConnection, TypeInfo as _};
 use uuid::Uuid;
@@ -72,7 +73,7 @@ pub struct Prepared {
 pub enum Db {
     /// One file, one writer.
     Sqlite(sqlite::Sqlite),
-    /// A server, many nodes.
+    /// A server that others reach, too.
     Postgres(postgres::Postgres),
 }
 
@@ -100,7 +101,7 @@ macro_rules! on_db {
     ($tx:expr, |$c:ident| $body:expr) => {
         match $tx.backend() {
             $crate::kernel::store::Backend::Sqlite($c) => $body,
-            $crate::kernel::store::Backend::Postgres($c) => $body,
+            $crate::kernel::store::Backend::Postgres($c) => $crate::kernel::store::bounded(async { $body }).await,
         }
     };
 }
@@ -122,6 +123,36 @@ macro_rules! statements {
 }
 
 pub use crate::{on_db, statements};
+
+/// How long a server of its own is waited for by one statement before the connection is given up: none of ours takes as long.
+const STATEMENT_WAIT: Duration = Duration::from_secs(5);
+
+tokio::task_local! {
+    /// Set while statements may take as long as they take.
+    static UNHURRIED: ();
+}
+
+/// The outcome of a statement on a database that may be away: one that hangs ends as one whose connection broke.
+///
+/// # Errors
+/// The statement's, or `Io` with `TimedOut`: the connection is then to be dropped.
+pub async fn bounded<T>(statement: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    if UNHURRIED.try_with(|()| ()).is_ok() {
+        return statement.await;
+    }
+    bounded_by(STATEMENT_WAIT, statement).await
+}
+
+/// As [`bounded`], for what has a time of its own.
+async fn bounded_by<T>(wait: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let done = tokio::time::timeout(wait, work).await;
+    done.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// Runs work whose statements go over everything there is, and are waited for.
+pub async fn unhurried<T>(work: impl Future<Output = T>) -> T {
+    UNHURRIED.scope((), work).await
+}
 
 /// Statements sent since the process began, over every transaction.
 static STATEMENTS_SENT: AtomicU64 = AtomicU64::new(0);
@@ -146,7 +177,7 @@ impl Db {
             Location::File(path) => Self::Sqlite(sqlite::Sqlite::open(path, schema).await?),
             Location::Postgres(url) => Self::Postgres(postgres::Postgres::open(url, schema).await?),
         };
-        migrate::run(&db, schema).await?;
+        unhurried(migrate::run(&db, schema)).await?;
         Ok(db)
     }
 
@@ -186,11 +217,38 @@ impl Db {
         }
     }
 
+    /// Claims a database that is a server of its own for this process: nothing else is to write to it from now on. A file is claimed
+    /// by its folder.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] when another process has it.
+    pub async fn claim(&self, node: Uuid) -> Result<(), OpenError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(db) => db.claim(node).await,
+        }
+    }
+
+    /// Whether another process took the database over: what is held of it in memory is not true any more.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(db) => db.is_lost(),
+        }
+    }
+
+    /// Whether the database goes and comes back by itself, and what it said is committed stays so.
+    #[must_use]
+    pub const fn is_remote(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Starts what keeps the write-ahead log short (SQLite); ends with `cancel`. Nothing to do on PostgreSQL.
     pub fn spawn_checkpointer(&self, cancel: tokio_util::sync::CancellationToken) -> tokio::task::JoinHandle<()> {
         match self {
             Self::Sqlite(db) => tokio::spawn(sqlite::checkpoint::run(db.clone(), cancel)),
-            Self::Postgres(_) => tokio::spawn(async {}),
+            Self::Postgres(_) => tokio::spawn(std::future::ready(())),
         }
     }
 
@@ -234,9 +292,8 @@ impl Db {
                 sqlx::query_scalar("SELECT 'SQLite ' || sqlite_version()").fetch_one(tx.connection()).await
             }
             Tx::Postgres(mut tx) => {
-                sqlx::query_scalar("SELECT 'PostgreSQL ' || current_setting('server_version')")
-                    .fetch_one(tx.connection())
-                    .await
+                let sql = "SELECT 'PostgreSQL ' || current_setting('server_version')";
+                bounded(sqlx::query_scalar(sql).fetch_one(tx.connection())).await
             }
         }
     }
@@ -275,7 +332,16 @@ impl Tx {
     /// Whether nothing else writes to this database, so that what a writer knows of it stays true between its transactions.
     #[must_use]
     pub const fn is_only_writer(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(tx) => tx.is_alone(),
+        }
+    }
+
+    /// Whether [`Tx::lock_patients`] does anything.
+    #[must_use]
+    pub const fn locks_patients(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// Makes this transaction the only one that appends to the site log, until its end; nothing to do on SQLite, which has one writer.

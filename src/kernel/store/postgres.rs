@@ -1,82 +1,214 @@
-//! PostgreSQL: a pool of readers, a pool of writers, and the server settings without which a reply would not mean durable.
-//! Invariant: no connection is used before its settings were checked.
+//! PostgreSQL: one writing connection, a few reading ones, and the server settings without which a reply would not mean durable.
+//! Invariants: no connection is used before its settings were checked; a connection on which a statement did not end is dropped, never
+//! used again; every wait for the server ends (see [`super::bounded`]); once claimed, the writing connection holds the node's lock.
 
 pub mod append;
+mod connect;
+mod node;
 
-use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Transaction};
-use tracing::warn;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::migrate::{OpenError, Schema};
+use super::{bounded, bounded_by};
 use crate::kernel::base::Secret;
+pub use connect::{holds_deployment, holds_keys};
+pub use node::{forget_made, tables};
 
-/// Readers at once on one node.
-const READERS_MAX: u32 = 16;
-/// Writers at once on one node: the committer, and administration beside it.
-const WRITERS_MAX: u32 = 4;
-/// How long one waits for a connection before the caller is told to come back.
-const CONNECTION_WAIT: Duration = Duration::from_secs(5);
-/// A connection that rested longer is asked whether it still lives before it is handed out.
-const RESTED: Duration = Duration::from_secs(5);
+/// Readers at once; each is a process of the server.
+const READERS_MAX: usize = 12;
+/// Of them, how many stay connected when nothing is read.
+const IDLE_MAX: usize = 4;
+/// How long the beginning of a transaction may take, with its turn and a new connection, before the caller is told to come back.
+const BEGIN_WAIT: Duration = Duration::from_secs(5);
+/// How long a commit may take before its outcome counts as unknown.
+const COMMIT_WAIT: Duration = Duration::from_secs(5);
+/// How long a transaction that was given up may take to roll back before its connection is cut.
+const ROLLBACK_WAIT: Duration = Duration::from_secs(1);
 /// Any number, the same in every version of this program: who migrates holds it.
 const MIGRATION_LOCK: i64 = 0x6361_7265_7468_7264;
-/// The schema of the wrapped keys.
-const KEYS_SCHEMA: &str = "carethread_keys";
 
-const SETTINGS: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'), \
-    current_setting('data_sync_retry'), current_setting('synchronous_standby_names')";
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// Whoever appends to the site log holds this (ASCII `caresite`).
 const SITE_LOG_LOCK: i64 = i64::from_be_bytes(*b"caresite");
-const HOLDS_DEPLOYMENT: &str = "SELECT EXISTS (SELECT 1 FROM setting WHERE name = 'deployment')";
-const HOLDS_KEYS: &str = "SELECT EXISTS (SELECT 1 FROM wrapped_key)";
 const LOCK_PATIENTS: &str = "SELECT id FROM patient WHERE id = ANY($1) ORDER BY id FOR UPDATE";
 
 /// An open PostgreSQL database.
 #[derive(Clone)]
-pub struct Postgres {
-    readers: PgPool,
-    writers: PgPool,
+pub struct Postgres(Arc<Shared>);
+
+struct Shared {
+    options: PgConnectOptions,
+    /// Fair: transactions are served in the order asked for.
+    writer: Arc<Turn<Writer>>,
+    readers: Readers,
+    /// Who claimed the database for itself.
+    claim: OnceLock<Uuid>,
+    /// Somebody else claimed it since.
+    lost: AtomicBool,
 }
 
+#[derive(Default)]
+struct Writer {
+    /// None before the first transaction, while one is open, and after a failure.
+    connection: Option<PgConnection>,
+    /// The server's process behind the latest connection.
+    backend: Option<i32>,
+    closed: bool,
+}
+
+struct Readers {
+    idle: Idle,
+    places: Arc<Semaphore>,
+}
+
+type Idle = Arc<Mutex<Vec<PgConnection>>>;
+
 /// A transaction on PostgreSQL.
-pub struct PostgresTx(Transaction<'static, sqlx::Postgres>);
+pub struct PostgresTx {
+    /// None only once it ended.
+    held: Option<Held>,
+    /// The database is claimed: nothing else writes to it.
+    alone: bool,
+}
+
+struct Held {
+    connection: PgConnection,
+    home: Home,
+}
+
+/// Where a connection goes when its transaction ended well.
+enum Home {
+    Reader(Idle, #[expect(dead_code, reason = "held for as long as the reader has its place")] OwnedSemaphorePermit),
+    Writer(OwnedMutexGuard<Writer>),
+}
 
 impl Postgres {
     pub(super) async fn open(url: &Secret<String>, schema: Schema) -> Result<Self, OpenError> {
-        let options = options(url.expose(), schema)?;
-        // By hand first: a pool would try again until its time is up, and hide the reason.
-        let mut first = options.connect().await?;
-        check(&mut first).await?;
-        warn_about_standbys(&mut first).await?;
+        let options = connect::options(url.expose(), schema)?;
+        let mut first = connect::connect(&options).await?.0;
+        connect::warn_about_standbys(&mut first).await?;
         if schema == Schema::Keys {
-            sqlx::query("CREATE SCHEMA IF NOT EXISTS carethread_keys").execute(&mut first).await?;
+            connect::make_keys_schema(&mut first).await?;
         }
         first.close().await?;
-        Ok(Self { readers: pool(&options, READERS_MAX), writers: pool(&options, WRITERS_MAX) })
+        let readers = Readers { idle: Arc::default(), places: Arc::new(Semaphore::new(READERS_MAX)) };
+        let (claim, lost) = (OnceLock::new(), AtomicBool::new(false));
+        Ok(Self(Arc::new(Shared { options, writer: Arc::default(), readers, claim, lost })))
+    }
+
+    /// From now on this process is the only one that writes: every connection that writes holds the node's lock first, and gives up for
+    /// good when another process claimed the database in between.
+    ///
+    /// # Errors
+    /// Another process holds it.
+    pub(super) async fn claim(&self, node: Uuid) -> Result<(), OpenError> {
+        let mut writer = Arc::clone(&self.0.writer).lock_owned().await;
+        writer.connection = None;
+        let (mut connection, backend) = connect::connect(&self.0.options).await?;
+        // A connection of this process may hold it still.
+        node::take_lock(&mut connection, writer.backend).await?;
+        node::enter(&mut connection, node).await?;
+        let _ = self.0.claim.set(node);
+        (writer.connection, writer.backend) = (Some(connection), Some(backend));
+        Ok(())
+    }
+
+    /// Whether another process claimed the database: nothing known of it is true any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.0.lost.load(Ordering::Acquire)
     }
 
     pub(super) async fn read(&self) -> sqlx::Result<PostgresTx> {
-        self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map(PostgresTx)
+        bounded_by(BEGIN_WAIT, self.begin_read()).await
+    }
+
+    async fn begin_read(&self) -> sqlx::Result<PostgresTx> {
+        let Readers { idle, places } = &self.0.readers;
+        let place = Arc::clone(places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let home = Home::Reader(Arc::clone(idle), place);
+        let kept = lock(idle).pop();
+        if let Some(mut connection) = kept {
+            if run(&mut connection, BEGIN_READ).await.is_ok() {
+                return Ok(PostgresTx { held: Some(Held { connection, home }), alone: false });
+            }
+            // What broke it broke those that rested beside it, too.
+            lock(idle).clear();
+        }
+        let mut connection = connect::connect(&self.0.options).await?.0;
+        run(&mut connection, BEGIN_READ).await?;
+        Ok(PostgresTx { held: Some(Held { connection, home }), alone: false })
     }
 
     pub(super) async fn write(&self) -> sqlx::Result<PostgresTx> {
-        self.writers.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map(PostgresTx)
+        // Its turn comes when those before it have ended, and each statement of theirs does.
+        let writer = Arc::clone(&self.0.writer).lock_owned().await;
+        bounded_by(BEGIN_WAIT, self.begin_write(writer)).await
     }
 
-    /// The server holds the handles that matter; broken connections leave the pools by themselves. Asks whether it answers and is still fit.
+    async fn begin_write(&self, mut writer: OwnedMutexGuard<Writer>) -> sqlx::Result<PostgresTx> {
+        if writer.closed {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        let kept = match writer.connection.take() {
+            Some(mut kept) => run(&mut kept, BEGIN_WRITE).await.ok().map(|()| kept),
+            None => None,
+        };
+        let connection = match kept {
+            Some(connection) => connection,
+            // Nothing was begun on one that broke while it rested, so nothing is in doubt.
+            None => {
+                let mut connection = self.connect_writer(&mut writer).await?;
+                run(&mut connection, BEGIN_WRITE).await?;
+                connection
+            }
+        };
+        let alone = self.0.claim.get().is_some();
+        Ok(PostgresTx { held: Some(Held { connection, home: Home::Writer(writer) }), alone })
+    }
+
+    /// A new connection for writing. With the node's lock on it, the former one is over on the server as well: what it sent last is
+    /// committed or undone, and stays so.
+    async fn connect_writer(&self, writer: &mut Writer) -> Result<PgConnection, OpenError> {
+        let (mut connection, backend) = connect::connect(&self.0.options).await?;
+        if let Some(node) = self.0.claim.get() {
+            let held = node::hold(&mut connection, *node, writer.backend).await;
+            if matches!(held, Err(OpenError::TakenOver)) {
+                self.0.lost.store(true, Ordering::Release);
+            }
+            held?;
+        }
+        writer.backend = Some(backend);
+        Ok(connection)
+    }
+
+    /// Drops every connection that is not in use, and tries whether the server takes new ones and is still fit.
     pub(super) async fn reopen(&self) -> Result<(), OpenError> {
-        let mut connection = self.writers.acquire().await?;
-        connection.ping().await?;
-        check(&mut connection).await
+        lock(&self.0.readers.idle).clear();
+        let mut writer = Arc::clone(&self.0.writer).lock_owned().await;
+        writer.connection = None;
+        writer.connection = Some(self.connect_writer(&mut writer).await?);
+        Ok(())
     }
 
     pub(super) async fn close(&self) {
-        self.readers.close().await;
-        self.writers.close().await;
+        self.0.readers.places.close();
+        let idle = std::mem::take(&mut *lock(&self.0.readers.idle));
+        for connection in idle {
+            let _ = bounded_by(ROLLBACK_WAIT, connection.close()).await;
+        }
+        let mut writer = self.0.writer.lock().await;
+        writer.closed = true;
+        if let Some(connection) = writer.connection.take() {
+            let _ = bounded_by(ROLLBACK_WAIT, connection.close()).await;
+        }
     }
 
     /// Overwrites what was deleted from the key table.
@@ -84,35 +216,16 @@ impl Postgres {
     /// # Errors
     /// When the server fails.
     pub async fn vacuum_keys(&self) -> sqlx::Result<()> {
-        let mut connection = self.writers.acquire().await?;
-        sqlx::query("VACUUM (FULL) wrapped_key").execute(&mut *connection).await.map(|_| ())
+        let mut writer = self.0.writer.lock().await;
+        let mut connection = match writer.connection.take() {
+            Some(connection) => connection,
+            None => self.connect_writer(&mut writer).await?,
+        };
+        // As long as it takes: it is not in the way of anything but other keys.
+        sqlx::query("VACUUM (FULL) wrapped_key").execute(&mut connection).await?;
+        writer.connection = Some(connection);
+        Ok(())
     }
-}
-
-/// Whether the deployment of a record is there. Changes nothing.
-///
-/// # Errors
-/// As opening it.
-pub async fn holds_deployment(url: &Secret<String>) -> Result<bool, OpenError> {
-    holds(url, Schema::Record, "setting", HOLDS_DEPLOYMENT).await
-}
-
-/// Whether anybody's keys are there. Changes nothing.
-///
-/// # Errors
-/// As opening it.
-pub async fn holds_keys(url: &Secret<String>) -> Result<bool, OpenError> {
-    holds(url, Schema::Keys, "wrapped_key", HOLDS_KEYS).await
-}
-
-async fn holds(url: &Secret<String>, schema: Schema, table: &str, found: &'static str) -> Result<bool, OpenError> {
-    let mut connection = options(url.expose(), schema)?.connect().await?;
-    check(&mut connection).await?;
-    let there: bool =
-        sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&mut connection).await?;
-    let held = there && sqlx::query_scalar(found).fetch_one(&mut connection).await?;
-    connection.close().await?;
-    Ok(held)
 }
 
 /// Holds back every other process that would migrate, until the end of the transaction; waits as long as that takes.
@@ -121,115 +234,81 @@ pub(super) async fn lock_migrations(connection: &mut PgConnection) -> sqlx::Resu
     sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(connection).await.map(|_| ())
 }
 
-fn options(url: &str, schema: Schema) -> Result<PgConnectOptions, OpenError> {
-    if !names_a_user(url) {
-        return Err(OpenError::Url("it must name a user (postgres://USER@HOST/DATABASE)"));
-    }
-    let options = PgConnectOptions::from_str(url).map_err(|_| OpenError::Url("it cannot be read"))?;
-    let mut session = vec![
-        // A node that hangs inside a transaction must not hold patients' rows for ever.
-        ("idle_in_transaction_session_timeout", "60s"),
-        ("lock_timeout", "10s"),
-        ("TimeZone", "UTC"),
-    ];
-    if schema == Schema::Keys {
-        session.push(("search_path", KEYS_SCHEMA));
-    }
-    Ok(options
-        .application_name("carethread")
-        .statement_cache_capacity(512)
-        .options(session)
-        .disable_statement_logging())
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Without one the driver would ask for a role called `anonymous`.
-fn names_a_user(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = authority.split('/').next().unwrap_or_default();
-    let user = authority.rsplit_once('@').map(|(user, _)| user.split(':').next().unwrap_or_default());
-    user.is_some_and(|user| !user.is_empty())
-        || query.split('&').any(|pair| pair.strip_prefix("user=").is_some_and(|user| !user.is_empty()))
-}
-
-fn pool(options: &PgConnectOptions, connections_max: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(CONNECTION_WAIT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > RESTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                match check(connection).await {
-                    Ok(()) => Ok(()),
-                    Err(OpenError::Database(error)) => Err(error),
-                    Err(unfit) => Err(sqlx::Error::Configuration(Box::new(unfit))),
-                }
-            })
-        })
-        .connect_lazy_with(options.clone())
-}
-
-/// Refuses a server that could lose what it said was committed.
-async fn check(connection: &mut PgConnection) -> Result<(), OpenError> {
-    let (fsync, pages, commit, retry, _): Settings = sqlx::query_as(SETTINGS).fetch_one(connection).await?;
-    for (name, found, fit, wanted) in [
-        ("fsync", fsync, &["on"][..], "on"),
-        ("full_page_writes", pages, &["on"], "on"),
-        ("synchronous_commit", commit, &["on", "remote_apply"], "on or remote_apply"),
-        ("data_sync_retry", retry, &["off"], "off"),
-    ] {
-        if !fit.contains(&found.as_str()) {
-            return Err(OpenError::Setting { name, found, wanted });
-        }
-    }
-    Ok(())
-}
-
-type Settings = (String, String, String, String, String);
-
-/// Standbys that no commit waits for: allowed, but said.
-async fn warn_about_standbys(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let (_, _, _, _, names): Settings = sqlx::query_as(SETTINGS).fetch_one(&mut *connection).await?;
-    let standbys: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_stat_replication").fetch_one(connection).await?;
-    if standbys > 0 && names.is_empty() {
-        warn!(
-            standbys,
-            "synchronous_standby_names is empty: a failover to a standby may lose messages that were replied to"
-        );
-    }
-    Ok(())
+/// One statement without values, in one message.
+async fn run(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
+    bounded(async { sqlx::raw_sql(sql).execute(connection).await.map(drop) }).await
 }
 
 impl PostgresTx {
     /// The connection it runs on.
+    ///
+    /// # Panics
+    /// Never: the connection leaves only when the transaction ends, which takes it by value.
     pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.held.as_mut().expect("a transaction has its connection until it ends").connection
     }
 
-    pub(super) async fn commit(self) -> sqlx::Result<()> {
-        self.0.commit().await
+    /// Whether nothing else writes to this database.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.alone
     }
 
-    pub(super) async fn rollback(self) {
-        // A connection that cannot roll back is broken and leaves the pool; the server rolls back when it is gone.
-        let _ = self.0.rollback().await;
+    /// On any failure the connection is dropped: the server then ends what it holds, whichever way.
+    pub(super) async fn commit(mut self) -> sqlx::Result<()> {
+        match self.held.take() {
+            Some(held) => held.end("COMMIT", COMMIT_WAIT).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn rollback(mut self) {
+        if let Some(held) = self.held.take() {
+            let _ = held.end("ROLLBACK", ROLLBACK_WAIT).await;
+        }
     }
 
     /// The site log has one appender at a time.
     pub(super) async fn lock_site_log(&mut self) -> sqlx::Result<()> {
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SITE_LOG_LOCK).execute(self.connection()).await.map(|_| ())
+        let connection = self.connection();
+        let sql = "SELECT pg_advisory_xact_lock($1)";
+        bounded(async { sqlx::query(sql).bind(SITE_LOG_LOCK).execute(connection).await.map(drop) }).await
     }
 
     /// In id order: two nodes that lock the same patients in different orders would deadlock.
     pub(super) async fn lock_patients(&mut self, patients: &[Uuid]) -> sqlx::Result<()> {
-        sqlx::query(LOCK_PATIENTS).bind(patients).execute(self.connection()).await.map(|_| ())
+        let connection = self.connection();
+        bounded(async { sqlx::query(LOCK_PATIENTS).bind(patients).execute(connection).await.map(drop) }).await
+    }
+}
+
+impl Held {
+    /// Ends the transaction; the connection is kept only if that went well.
+    async fn end(self, sql: &'static str, wait: Duration) -> sqlx::Result<()> {
+        let Self { mut connection, home } = self;
+        bounded_by(wait, async { sqlx::raw_sql(sql).execute(&mut connection).await.map(drop) }).await?;
+        match home {
+            Home::Reader(idle, _) => {
+                let mut idle = lock(&idle);
+                if idle.len() < IDLE_MAX {
+                    idle.push(connection);
+                }
+            }
+            Home::Writer(mut writer) => writer.connection = Some(connection),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PostgresTx {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        // Out of a runtime there is nothing to roll back with: the connection goes, and the server rolls back.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(held.end("ROLLBACK", ROLLBACK_WAIT));
+        }
     }
 }

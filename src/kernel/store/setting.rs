@@ -13,6 +13,8 @@ pub const DEPLOYMENT: &str = "deployment";
 /// The PKCS #8 bytes of the key that signs documents, sealed (purpose `Integration`).
 pub const DOCUMENT_KEY: &str = "document_key";
 
+/// When a commit of unknown outcome was last found out, microseconds.
+pub const RESOLVED: &str = "resolved";
 /// When the last checkpoint of the site log was kept (8 bytes, microseconds), and its note.
 pub const CHECKPOINT: &str = "checkpoint";
 /// `entry.n` up to which every entry is under a signed head (8 bytes).

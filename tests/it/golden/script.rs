@@ -1,7 +1,7 @@
 //! The script: every op and every event once, in a story that holds together. New steps go to the end, so that the `seq` of older
 //! files stay as they are.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Play;
 use crate::server::text;
@@ -17,6 +17,8 @@ pub async fn play(play: &mut Play) {
     refusals(play).await;
     accounts(play).await;
     asks(play).await;
+    attention(play).await;
+    searches(play).await;
     wrong_patient(play).await;
 }
 
@@ -192,16 +194,46 @@ async fn asks(play: &mut Play) {
     play.refuse("nurse", "bad_transition", "message.acknowledge", json!({ "message": seen })).await;
 }
 
+async fn attention(play: &mut Play) {
+    let (staff, seen, nurse) = (play.id("care team"), play.id("announcement"), play.id("nurse"));
+    play.run("nurse", "channel.mute", json!({"channel": staff, "muted": true, "until": "2099-01-01T00:00:00Z"})).await;
+    let quiet = json!({"state": "do_not_disturb", "until": "2099-01-01T00:00:00Z"});
+    play.run("nurse", "presence.set", quiet).await;
+    play.run("lead", "presence", json!({ "channel": staff })).await;
+    let listed = play.run("nurse", "channel.list", json!({})).await;
+    let newest =
+        listed["channels"].as_array().unwrap().iter().find(|one| one["id"] == staff).unwrap()["last_seq"].clone();
+    play.run("nurse", "read", json!({"channel": staff, "seq": newest})).await;
+    play.run("lead", "receipts", json!({ "message": seen })).await;
+    // Told within a few seconds, whatever was told of her before.
+    let event = loop {
+        play.events().await;
+        let told = &play.actors["lead"].socket.presences;
+        let of_nurse = |event: &&Value| event["by"] == nurse.as_str() && event["channel"] == staff.as_str();
+        if let Some(event) = told.iter().filter(of_nurse).find(|event| event["data"]["do_not_disturb"] == true) {
+            break event.clone();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    };
+    play.sockets.demand_frame("", &event);
+    play.keep("events/presence.json", &json!({ "frame": event }));
+}
+
+async fn searches(play: &mut Play) {
+    let asked = json!({"text": "PLAN from", "patient": play.id("patient"), "channel": play.id("care team"), "item": play.id("goal"),
+                       "author": play.id("lead"), "from": "2026-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "limit": 5});
+    play.run("nurse", "search", asked).await;
+    play.run("nurse", "cancel", json!({"id": 7})).await;
+}
+
 async fn wrong_patient(play: &mut Play) {
-    let data = json!({"channel": play.id("care team"), "item": play.id("goal"), "text": "Potassium 6.1, call the ward"});
+    let data =
+        json!({"channel": play.id("care team"), "item": play.id("goal"), "text": "Potassium 6.1, call the ward"});
     let mistaken = play.make("mistaken message", "nurse", "message.post", data).await;
     let other = play.run("nurse", "patient.register", json!({"name": "Ada Brandt"})).await;
     let data = json!({"message": mistaken, "channel": other["care_team"], "item": other["items"]["unsorted"],
                       "reason": "Two charts were open"});
     play.make("moved message", "nurse", "message.move", data).await;
-    // What is left of it in a page of the past.
-    let page = json!({"channel": play.id("care team"), "before": i64::MAX, "limit": 2});
-    play.run("doctor", "history", page).await;
     let officer = play.server.person_with("officer", &["--role", "privacy_officer"]).await;
     play.name("officer", &officer.id);
     let socket = play.server.socket(&officer).await;

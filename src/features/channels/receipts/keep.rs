@@ -23,9 +23,15 @@ pub const KEEP: &str = "receipt.keep";
 
 /// Writes down what was delivered, for as long as the engine runs. `by` has the authority of the host.
 pub async fn keep(engine: Engine, by: Subject) {
+    let mut failing = false;
     loop {
         tokio::time::sleep(EVERY).await;
-        let written = write_down(&engine, &by).await;
+        let (written, refused) = write_down(&engine, &by).await;
+        // Said once: a database that is away stays away for more than one round.
+        if let (false, Some(refusal)) = (failing, &refused) {
+            tracing::warn!(code = refusal.code.text(), "What was delivered is not being written down");
+        }
+        failing = refused.is_some();
         // A reader whose snapshot is older than the commit still finds them on the roll.
         tokio::time::sleep(EVERY).await;
         engine.shared().roll.delivered.settle(&written);
@@ -34,22 +40,26 @@ pub async fn keep(engine: Engine, by: Subject) {
 
 /// Writes down what was delivered so far: the last thing before a server stops.
 pub async fn settle(engine: &Engine, by: &Subject) {
-    let written = write_down(engine, by).await;
+    let (written, refused) = write_down(engine, by).await;
+    if let Some(refusal) = refused {
+        tracing::warn!(code = refusal.code.text(), "The last of what was delivered was not written down");
+    }
     engine.shared().roll.delivered.settle(&written);
 }
 
-async fn write_down(engine: &Engine, by: &Subject) -> Vec<(UserId, ChannelId, Span)> {
+/// Gives what was written, and why not all of it was.
+async fn write_down(engine: &Engine, by: &Subject) -> (Vec<(UserId, ChannelId, Span)>, Option<Refusal>) {
     let mut waiting = engine.shared().roll.delivered.waiting();
-    let mut written = 0;
+    let (mut written, mut refused) = (0, None);
     for spans in waiting.chunks(SPANS_MAX) {
         if let Err(refusal) = engine.run_internal(by.clone(), KEEP, told(spans)).await {
-            tracing::warn!(code = refusal.code.text(), "What was delivered was not written down");
+            refused = Some(refusal);
             break;
         }
         written += spans.len();
     }
     waiting.truncate(written);
-    waiting
+    (waiting, refused)
 }
 
 fn told(spans: &[(UserId, ChannelId, Span)]) -> Data {
@@ -70,7 +80,12 @@ pub async fn write(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         held.extend(pages(*first, *last).map(|(page, _, _)| ((*channel, page, *user), Page::default())));
     }
     for (channel, page, user, text) in sql::pages_of(cx.ledger().tx(), held.keys().copied()).await? {
-        held.insert((channel, page, user), Page::read(&text)?);
+        // A row that somebody damaged is begun anew, and says less than it did: it must not hold up everybody else's.
+        let page_held = Page::read(&text).unwrap_or_else(|_| {
+            tracing::error!(channel.id = %channel, page, "What was delivered cannot be read; the page is begun anew");
+            Page::default()
+        });
+        held.insert((channel, page, user), page_held);
     }
     let mut fresh: BTreeSet<PageKey> = BTreeSet::new();
     for (user, channel, first, last, at) in spans {

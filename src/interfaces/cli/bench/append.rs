@@ -80,6 +80,24 @@ pub struct Target {
     item: String,
 }
 
+impl Target {
+    /// The command that writes `text` there.
+    #[must_use]
+    pub fn post(&self, text: String) -> Data {
+        let mut data = Data::new();
+        data.insert("channel".into(), self.channel.clone().into());
+        data.insert("item".into(), self.item.clone().into());
+        data.insert("text".into(), text.into());
+        data
+    }
+
+    /// The care team channel of a ward.
+    #[must_use]
+    pub fn of(ward: &super::growth::Ward) -> Self {
+        Self { channel: ward.channel.to_string(), item: ward.item.to_string() }
+    }
+}
+
 /// Registers patients through the engine and gives their `Care team` channels.
 ///
 /// # Errors
@@ -111,10 +129,7 @@ impl Run {
     async fn writer(self: Arc<Self>, target: Target) {
         let text = "Systolic 148 at home this morning, took the first dose with breakfast; no dizziness on standing. Will ring again at six. ".repeat(2);
         while !self.stop.load(Ordering::Relaxed) {
-            let mut data = Data::new();
-            data.insert("channel".into(), target.channel.clone().into());
-            data.insert("item".into(), target.item.clone().into());
-            data.insert("text".into(), text.chars().take(200).collect::<String>().into());
+            let mut data = target.post(text.chars().take(200).collect());
             if self.keyed {
                 data.insert("key".into(), self.engine.world().id().to_string().into());
             }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::append;
 use super::run::{Numbers, Options, Scenarios, Servers};
 use super::setup::Given;
+use super::{append, growth};
+use crate::kernel::base::config::DatabaseUrl;
 
 /// `bench ..`
 #[derive(Subcommand, Debug)]
@@ -25,6 +26,10 @@ pub enum Bench {
     All(Run),
     /// The write path alone, without sockets
     Append(Append),
+    /// Search over one patient, without sockets
+    Search(Search),
+    /// What things cost as the record grows
+    Growth(Growth),
     /// The least possible server, which the others measure beside: TLS, broadcast, group commit to a file, nothing else
     Limit,
 }
@@ -103,6 +108,50 @@ pub struct Append {
     /// Entries to write before a second round
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub fill: u64,
+}
+
+/// `bench search`
+#[derive(Args, Debug)]
+pub struct Search {
+    /// Where its data folder is made and removed; a temporary one otherwise
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Messages of the patient
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    pub entries: usize,
+}
+
+/// `bench growth`
+#[derive(Args, Debug)]
+pub struct Growth {
+    /// Where its data folders are made and removed; a temporary one otherwise. Ten million entries take 11 GB
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Sizes of the record at which everything is measured
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
+    pub entries: Vec<u64>,
+    /// Numbers of patients, a record each
+    #[arg(long, value_name = "N,N", value_delimiter = ',', default_values_t = [100])]
+    pub patients: Vec<usize>,
+    /// Seconds of the measurement of appends
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub seconds: u64,
+    /// Writers of it
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub writers: usize,
+    /// Leave the records where they are
+    #[arg(long)]
+    pub keep: bool,
+}
+
+impl Growth {
+    /// What the bench is asked for. `database` is an empty one to use instead of files.
+    #[must_use]
+    pub fn options(&self, database: Option<DatabaseUrl>) -> growth::Options {
+        let Self { entries, patients, seconds, writers, keep, .. } = self;
+        let (entries, patients) = (entries.clone(), patients.clone());
+        growth::Options { entries, patients, seconds: *seconds, writers: *writers, database, keep: *keep }
+    }
 }
 
 impl Run {

@@ -5,11 +5,14 @@
 pub mod append;
 pub mod arguments;
 pub mod dialect;
+pub mod fill;
 pub mod found;
+pub mod growth;
 pub mod histogram;
 pub mod limit;
 pub mod load;
 pub mod process;
 pub mod run;
 pub mod scenario;
+pub mod search;
 pub mod setup;

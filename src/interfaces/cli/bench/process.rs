@@ -22,7 +22,20 @@ pub struct Child {
     pub pid: u32,
     /// Where it listens.
     pub address: SocketAddr,
-    _child: tokio::process::Child,
+    child: tokio::process::Child,
+}
+
+impl Child {
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        let asked = Command::new("kill").args(["-s", "TERM", &self.pid.to_string()]).status().await?;
+        anyhow::ensure!(asked.success(), "the child cannot be told to end");
+        timeout(START, self.child.wait()).await.context("the child did not end")??;
+        Ok(())
+    }
 }
 
 /// Whatever database the environment names is not for what a bench makes.
@@ -53,7 +66,7 @@ pub async fn start(arguments: Vec<OsString>) -> anyhow::Result<Child> {
     .context("the child did not listen in time")??;
     // Kept read to the end: a full pipe would stop the child.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Ok(Child { pid, address, _child: child })
+    Ok(Child { pid, address, child })
 }
 
 /// Resident memory in KiB (`VmRSS`).

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{CATEGORY, Delivery, Done, End, Kind, Position, Resuming, Session, WORD_WAIT};
@@ -13,6 +13,14 @@ use crate::kernel::live::pages::{self, Caller, Page, Survey};
 use crate::kernel::live::queue::{ME, Standing};
 use crate::kernel::live::resume::{self, Answer, Asked, Plan};
 use crate::kernel::policy::audit::Draft;
+
+/// How long a connection outlasts a database that is away; then its peer comes again by itself.
+const AWAY_WAIT: Duration = Duration::from_secs(120);
+/// How long somebody who asked is kept waiting before being told `busy`.
+const ASKED_WAIT: Duration = Duration::from_secs(5);
+/// Between two tries, at first and in the end.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 impl Session {
     /// Starts what has to be read next, if nothing is under way.
@@ -27,8 +35,9 @@ impl Session {
             match self.followed.get_mut(&channel) {
                 Some(position) if position.sent < position.known => {
                     let (caller, after) = (self.caller.clone(), position.sent);
-                    return self.start(Kind::Page, async move {
-                        Ok(Done::Page(channel, pages::page(&caller, channel, after).await?))
+                    return self.start(Kind::Page, move || {
+                        let caller = caller.clone();
+                        async move { Ok(Done::Page(channel, pages::page(&caller, channel, after).await?)) }
                     });
                 }
                 Some(position) => position.behind = false,
@@ -40,10 +49,13 @@ impl Session {
             self.ready.push_back(Delivery::Resumed { id: resuming.id, answer: Ok(resuming.answer.to_json()) });
         } else if let Some((id, asked)) = self.asked.pop_front() {
             self.place.queue.set_following();
-            let (caller, followed) = (self.caller.clone(), self.followed.keys().copied().collect());
-            let question = asked.clone();
+            let followed: HashSet<ChannelId> = self.followed.keys().copied().collect();
+            let question = (self.caller.clone(), asked.clone(), followed);
             self.resuming = Some(Box::new(Resuming { id, asked, answer: Answer::default(), starts: HashSet::new() }));
-            self.start(Kind::Resume, async move { decide(&caller, &question, &followed).await });
+            self.start(Kind::Resume, move || {
+                let (caller, asked, followed) = question.clone();
+                async move { decide(&caller, &asked, &followed).await }
+            });
         }
     }
 
@@ -62,18 +74,27 @@ impl Session {
         queue.take_recheck();
         self.fresh = queue.take_fresh();
         self.stale_since = None;
-        let caller = self.caller.clone();
-        let seen = self.follows_all.then(|| self.seen.clone());
-        self.start(Kind::Recheck, async move { decide_again(&caller, seen.as_ref()).await });
+        let question = (self.caller.clone(), self.follows_all.then(|| self.seen.clone()));
+        self.start(Kind::Recheck, move || {
+            let (caller, seen) = question.clone();
+            async move { decide_again(&caller, seen.as_ref()).await }
+        });
     }
 
-    fn start(&mut self, kind: Kind, work: impl Future<Output = Result<Done, Stop>> + Send + 'static) {
-        self.working = Some((kind, AbortOnDropHandle::new(tokio::spawn(work))));
+    fn start<W>(&mut self, kind: Kind, work: impl Fn() -> W + Send + 'static)
+    where
+        W: Future<Output = Result<Done, Stop>> + Send + 'static,
+    {
+        let wait = if kind == Kind::Resume { ASKED_WAIT } else { AWAY_WAIT };
+        self.working = Some((kind, AbortOnDropHandle::new(tokio::spawn(outlast(wait, work)))));
     }
 
     fn start_heads(&mut self) {
-        let (caller, patients) = (self.caller.clone(), self.patients.clone());
-        self.start(Kind::Heads, async move { Ok(Done::Heads(pages::heads(&caller, &patients).await?)) });
+        let question = (self.caller.clone(), self.patients.clone());
+        self.start(Kind::Heads, move || {
+            let (caller, patients) = question.clone();
+            async move { Ok(Done::Heads(pages::heads(&caller, &patients).await?)) }
+        });
     }
 
     pub(super) fn finish(&mut self, kind: Kind, done: Result<Done, Stop>) {
@@ -195,6 +216,28 @@ fn follow(
     }
     let position = followed.entry(channel).or_insert(Position { sent, known: sent, behind: false, found: None });
     position.sent = sent;
+}
+
+/// Does the work again while the database is away: what is owed is still there when it is back, and nothing new comes before.
+async fn outlast<W>(wait: Duration, work: impl Fn() -> W + Send + 'static) -> Result<Done, Stop>
+where
+    W: Future<Output = Result<Done, Stop>> + Send + 'static,
+{
+    let since = Instant::now();
+    let mut pause = PAUSE_MIN;
+    loop {
+        let done = work().await;
+        let away = match &done {
+            Err(Stop::Failed(fault)) => fault.is_away(),
+            Err(Stop::Refused(refusal)) => refusal.code == Code::Busy,
+            Ok(_) => false,
+        };
+        if !away || since.elapsed() + pause > wait {
+            return done;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
 }
 
 /// What is told; a failure of ours is logged here.
