@@ -394,14 +394,17 @@ impl Engine {
             Some((_, _)) if self.shared.vault.keyring().is_sealed() => Err(Refusal::new(Code::Sealed)),
             Some((feature, op)) => match op.effect {
                 Effect::Write => self.submit(subject, feature, op, data).map(Begun::Write),
-                Effect::Read => Ok(Begun::Read(self.clone(), read::Question { subject, feature, op, data, progress })),
+                Effect::Read => {
+                    let question = read::Question { subject, feature, op, data, progress };
+                    Ok(Begun::Read(self.clone(), Box::new(question)))
+                }
             },
         };
         let since = tokio::time::Instant::now();
         async move {
             let (kind, outcome) = match begun? {
                 Begun::Write(answer) => ("write", answer.await.unwrap_or_else(|_| Err(unknown_outcome()))),
-                Begun::Read(engine, question) => ("read", read::run(&engine, question).await),
+                Begun::Read(engine, question) => ("read", read::run(&engine, *question).await),
             };
             metrics::histogram!("carethread_command_seconds", "kind" => kind).record(since.elapsed());
             outcome
@@ -469,7 +472,7 @@ impl Engine {
 
 enum Begun {
     Write(oneshot::Receiver<Result<Value, Refusal>>),
-    Read(Engine, read::Question),
+    Read(Engine, Box<read::Question>),
 }
 
 fn busy(detail: &str) -> Refusal {
