@@ -189,7 +189,7 @@ fn sample_proof() -> Vec<u8> {
     let checkpoint = Checkpoint { origin: "record.example".into(), size, root };
     writer.finish(&checkpoint.sign(&signer()), &signer()).expect("memory");
     let mut container = Vec::new();
-    for (name, bytes) in memory.files.into_iter().filter(|(name, _)| name != proof::PAGE) {
+    for (name, bytes) in memory.files {
         container.push(name.len() as u8);
         container.extend(name.into_bytes());
         container.extend(&(bytes.len() as u32).to_be_bytes()[1..]);

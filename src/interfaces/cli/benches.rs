@@ -5,7 +5,7 @@ use std::io::stdout;
 use super::arguments::Place;
 use super::bench::arguments::{Append, Bench, Growth, Search};
 use super::bench::run::Scenarios;
-use super::bench::{append, found, growth, limit, run, search};
+use super::bench::{append, curves, found, growth, limit, run, search};
 use super::print;
 use super::spare::Spare;
 use crate::kernel::base::World;
@@ -60,5 +60,5 @@ async fn grows(place: &Place, typed: &Growth) -> anyhow::Result<()> {
         return Ok(print::lines([serde_json::json!({ "growth": rows }).to_string()])?);
     }
     found::table(&mut stdout(), &rows)?;
-    Ok(print::lines([growth::curves(&rows)])?)
+    Ok(print::lines([curves::text(&rows)])?)
 }

@@ -14,7 +14,26 @@ use crate::kernel::base::{EntryId, Fault, Micros, UserId};
 use crate::kernel::crypto::seal::{self, DataKey};
 use crate::kernel::store::Tx;
 
-pub use super::sql::SealedLine;
+/// A row of `entry` as a search needs it, still sealed.
+#[derive(sqlx::FromRow)]
+pub struct SealedLine {
+    /// Place in the channel.
+    pub seq: i64,
+    /// Entry id.
+    pub id: EntryId,
+    /// Leaf flags.
+    pub flags: i16,
+    /// Event name.
+    pub event: String,
+    /// Author.
+    pub author: UserId,
+    /// Time.
+    pub at: Micros,
+    /// Sealed body.
+    pub body: Vec<u8>,
+    /// Why its content is withheld, if it is.
+    pub withheld: Option<String>,
+}
 
 /// Which entries of a part of a channel are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::append::Head;
+use super::scan::SealedLine;
 use super::thing::{Thing, ThingColumns, ThingKind};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, ThingId, UserId};
 use crate::kernel::store::{Tx, id_list, on_db, statements};
@@ -121,27 +122,6 @@ pub struct Row {
     /// Chain after it.
     pub head: Vec<u8>,
     /// Why its content is not read any more.
-    pub withheld: Option<String>,
-}
-
-/// A row of `entry` as a search needs it, still sealed.
-#[derive(sqlx::FromRow)]
-pub struct SealedLine {
-    /// Place in the channel.
-    pub seq: i64,
-    /// Entry id.
-    pub id: EntryId,
-    /// Leaf flags.
-    pub flags: i16,
-    /// Event name.
-    pub event: String,
-    /// Author.
-    pub author: UserId,
-    /// Time.
-    pub at: Micros,
-    /// Sealed body.
-    pub body: Vec<u8>,
-    /// Why its content is withheld, if it is.
     pub withheld: Option<String>,
 }
 

@@ -4,6 +4,7 @@
 
 pub mod append;
 pub mod arguments;
+pub mod curves;
 pub mod dialect;
 pub mod fill;
 pub mod found;
