@@ -331,13 +331,15 @@ pub struct WrongPatientList {
 }
 
 /// What is left of an entry whose content is withheld.
-#[derive(JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 pub struct Withheld {
     /// What it made.
     pub id: EntryId,
     /// The item it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemId>,
     /// The message it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<ThingId>,
     /// Why the rest is not here: `wrong_patient`.
     pub withheld: String,
