@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<Map<String, Value>, Refusal> {
     let wrong = || Refusal::invalid("cursors", "Cursors are <channel>:<seq>[,...], with seq a whole number from 0.");
     let mut cursors = Map::new();
     for one in text.split(',').map(str::trim).filter(|one| !one.is_empty()) {
-        let (channel, seq) = one.rsplit_once(':').ok_or_else(wrong)?;
+        let (channel, seq) = one.split_once(':').ok_or_else(wrong)?;
         let digits = !seq.is_empty() && seq.bytes().all(|byte| byte.is_ascii_digit());
         let seq: i64 = if digits { seq.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
         cursors.insert(channel.to_owned(), seq.into());
