@@ -216,3 +216,24 @@ async fn the_report_outlives_a_rebuild_and_a_restart() {
         "conflict"
     );
 }
+
+both!(what_was_taken_back_before_is_moved_all_the_same_and_once);
+async fn what_was_taken_back_before_is_moved_all_the_same_and_once() {
+    let two = Two::new().await;
+    let message = two.mistake().await;
+    let channel = two.wrong.id("staff");
+    two.server.run(&two.wrong.lead, "message.retract", json!({"message": message, "reason": "not hers"})).await;
+    assert!(json!(two.events(&two.here, channel).await).to_string().contains(WORDS));
+    two.server.run(&two.wrong.lead, "message.move", two.command(&message)).await;
+    assert_eq!(two.server.code(&two.wrong.lead, "message.move", two.command(&message)).await, "conflict");
+    let left = json!(two.events(&two.here, channel).await).to_string();
+    assert!(!left.contains(WORDS) && !left.contains(READ_BACK) && !left.contains("zebra"), "{left}");
+    assert!(json!(two.events(&two.there, two.right.id("staff")).await).to_string().contains(WORDS));
+    for (ward, format) in [(&two.wrong, "ndjson"), (&two.wrong, "fhir-transaction"), (&two.right, "fhir-transaction")] {
+        let name = format!("{}-{format}", ward.id("patient"));
+        let text = std::fs::read_to_string(two.export(ward, &name, format, &[]).await).unwrap();
+        assert_eq!(text.contains(WORDS), ward.id("patient") == two.right.id("patient"), "{format}");
+    }
+    let verified = two.server.house.cli_with(&["verify", "--record"], "").await;
+    assert_eq!(verified.code, 0, "{}{}", verified.stdout, verified.stderr);
+}

@@ -256,13 +256,10 @@ impl Standing {
         Ok(Retracted { id, message: self.message, reason, withholds: Vec::new() })
     }
 
-    /// Taken back for a reason that lets nobody read it any more, with the entries that say it.
-    ///
-    /// # Errors
-    /// `conflict` if it was taken back before.
-    pub fn withhold(self, id: EntryId, reason: &str, entries: Vec<i64>) -> Result<Retracted, Refusal> {
-        self.stands()?;
-        Ok(Retracted { id, message: self.message, reason: reason.to_owned(), withholds: entries })
+    /// Taken back, also after it was once, for a reason that lets nobody read it any more, with the entries that say it.
+    #[must_use]
+    pub fn withhold(self, id: EntryId, reason: &str, entries: Vec<i64>) -> Retracted {
+        Retracted { id, message: self.message, reason: reason.to_owned(), withholds: entries }
     }
 
     /// Linked to another item.

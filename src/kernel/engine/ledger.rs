@@ -142,6 +142,14 @@ impl Ledger {
                 self.shared.book.put_committed(access.clone());
             }
         }
+        // What was only read stood under the locks of this batch: the next one need not read it again.
+        let book = &self.shared.book;
+        let generation = book.generation();
+        for access in
+            self.access.iter().filter(|(patient, _)| book.access(**patient).is_none()).map(|(_, access)| access)
+        {
+            book.put_loaded(access.clone(), generation);
+        }
         let mut news = std::mem::take(&mut self.news);
         for session in &news.ended {
             self.shared.book.end_session(*session);

@@ -47,8 +47,11 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         let detail = "This channel is of the same patient. Link the message to another item, or retract it.";
         return Err(Refusal::invalid("channel", detail).into());
     }
+    // One that was taken back before is moved all the same: until then its words can be read here.
+    if sql::get(cx.ledger().tx(), message).await?.is_some() {
+        return Err(Refusal::conflict("This message is moved already.").into());
+    }
     let standing = standing(&thing)?;
-    standing.stands()?;
     let item = cx.link(&to, item).await?.item();
     let Old { at, posted, words, seqs } = old(cx, &thing).await?;
     let exposed = exposed(cx.ledger(), &thing, at, &seqs).await?;
@@ -61,7 +64,7 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let posted = posted.elsewhere(id, item, words);
     let made = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
     let retraction = EntryId(cx.new_id());
-    let retracted = standing.withhold(retraction, REASON, seqs)?;
+    let retracted = standing.withhold(retraction, REASON, seqs);
     let gone =
         cx.record(thing.channel, RETRACTED, kind::RETRACTION, Some(standing.item), retraction.0, &retracted).await?;
     let row = MisfiledRow {

@@ -22,8 +22,9 @@ crate::statements! {
     SITE_LEAVES = "INSERT INTO site_leaf (n, hash, note) SELECT * FROM UNNEST($1::bigint[], $2::bytea[], $3::text[])";
     SITE_NODES = "INSERT INTO site_node (n, hash) SELECT * FROM UNNEST($1::bigint[], $2::bytea[])";
     KEYS_SEEN = "SELECT e.author, e.key, e.key_scope, e.mac, e.mac_version, e.channel, e.seq, e.id \
-    FROM UNNEST($1::uuid[], $2::uuid[]) AS k (author, key) \
-    JOIN entry AS e ON e.author = k.author AND e.key = k.key WHERE e.key IS NOT NULL";
+    FROM UNNEST($1::uuid[], $2::uuid[]) AS k (author, key) CROSS JOIN LATERAL (SELECT entry.author, entry.key, entry.key_scope, \
+    entry.mac, entry.mac_version, entry.channel, entry.seq, entry.id FROM entry \
+    WHERE entry.author = k.author AND entry.key = k.key AND entry.key IS NOT NULL OFFSET 0) AS e";
 }
 
 /// One column of all rows.

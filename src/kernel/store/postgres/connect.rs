@@ -56,6 +56,8 @@ pub(super) fn options(url: &str, schema: Schema) -> Result<PgConnectOptions, Ope
         ("tcp_keepalives_interval", "3"),
         ("tcp_keepalives_count", "3"),
         ("TimeZone", "UTC"),
+        // Plans are kept with their statements. One made while a table was empty would scan it still when it is not.
+        ("enable_seqscan", "off"),
     ];
     if schema == Schema::Keys {
         session.push(("search_path", KEYS_SCHEMA));
