@@ -5,7 +5,11 @@ use std::time::Duration;
 use carethread::kernel::store::append::{
     self, AuditRow, EntryRow, HeadRow, KeyAsked, KeyColumns, NewChannel, SeenRow, ThingRow,
 };
-use carethread::kernel::store::{Db, Keys, Location, Schema, Tx, WrappedKey, id_list, is_conflict, number_list, on_db};
+use carethread::kernel::store::postgres::append::KEYS_SEEN;
+use carethread::kernel::store::{
+    Backend, Db, Keys, Location, Schema, Tx, WrappedKey, id_list, is_conflict, number_list, on_db,
+};
+use sqlx::Row as _;
 use uuid::Uuid;
 
 fn id(n: u128) -> Uuid {
@@ -225,4 +229,19 @@ async fn whoever_was_away_while_another_had_the_database_gives_up() {
     two.close().await;
     assert!(one.write().await.is_err());
     assert!(one.is_lost() && one.reopen().await.is_err());
+}
+
+/// A statement keeps its plan. One that is made while the table is empty must be right when it no longer is.
+#[tokio::test]
+async fn keys_are_looked_up_by_their_index_from_the_first_row_on() {
+    let (_folder, _, postgres) = crate::open(Schema::Record).await;
+    let mut tx = postgres.write().await.unwrap();
+    let Backend::Postgres(connection) = tx.backend() else { panic!("a transaction on PostgreSQL") };
+    let prepare =
+        format!("SET LOCAL plan_cache_mode = force_generic_plan; PREPARE keys (uuid[], uuid[]) AS {KEYS_SEEN}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let rows = sqlx::raw_sql("EXPLAIN EXECUTE keys (NULL, NULL)").fetch_all(&mut *connection).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("entry_key") && !plan.contains("Seq Scan"), "{plan}");
 }

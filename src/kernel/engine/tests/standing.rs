@@ -144,6 +144,20 @@ async fn an_old_snapshot_does_not_fill_an_emptied_book() {
     assert_eq!(ground.run(&nurse, "toy.note", to(channel, "")).await.unwrap_err().code, Code::NotFound);
 }
 
+/// Whoever only writes has the standing of the patient loaded once, not in every batch.
+#[tokio::test]
+async fn what_a_write_loaded_is_kept() {
+    let ground = Ground::new().await;
+    let nurse = ground.nurse().await;
+    let channel = ground.channel(&nurse).await;
+    let patient = crate::kernel::log::sql::head(&mut ground.read().await, channel).await.unwrap().unwrap().patient;
+    ground.engine.book().forget_patients();
+    ground.run(&nurse, "toy.note", to(channel, "")).await.expect("written");
+    assert!(ground.engine.book().access(patient).is_some());
+    ground.run(&nurse, "toy.leave", json!({ "channel": channel, "member": nurse.user })).await.expect("left");
+    assert_eq!(ground.run(&nurse, "toy.note", to(channel, "")).await.unwrap_err().code, Code::NotFound);
+}
+
 #[tokio::test]
 async fn family_is_family_whatever_its_membership_says() {
     let ground = Ground::new().await;
