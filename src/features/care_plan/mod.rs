@@ -18,7 +18,7 @@ mod views;
 use serde_json::Value;
 
 pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
-pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
+pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};

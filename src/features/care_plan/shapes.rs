@@ -4,9 +4,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::entries::{Code, Kind, Owner, Source, SourceNote, Standing};
+use super::entries::{Code, Kind, Source, SourceNote, Standing};
 use crate::kernel::base::{ItemId, PatientId};
 use crate::kernel::engine::shape::{Due, Reason, Text, Time, Title};
+use crate::kernel::policy::Holder;
 
 /// The plan of a patient.
 #[derive(JsonSchema)]
@@ -34,7 +35,7 @@ pub struct AddItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -64,7 +65,7 @@ pub struct ChangeItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -124,7 +125,7 @@ pub struct ItemReply {
 #[derive(Serialize, JsonSchema)]
 pub struct Next {
     /// A person, or whoever holds a responsibility.
-    pub owner: Owner,
+    pub owner: Holder,
     /// By when.
     #[schemars(with = "Option<Time>")]
     pub due: Option<String>,
@@ -148,7 +149,7 @@ pub struct PlanItem {
     /// Its state in a word.
     pub status: String,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due, as it was given.
     pub due: Option<String>,
     /// Items it serves.
