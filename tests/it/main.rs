@@ -65,6 +65,7 @@ mod asks;
 mod bad_input;
 mod chart;
 mod command_line;
+mod day;
 mod faults;
 mod foreign;
 mod golden;
