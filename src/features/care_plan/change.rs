@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Owner, Standing};
 use super::model::{self, Item};
 use super::sql::{self, ItemRow};
-use super::views::{self, Readable, View};
+use super::views::{self, View};
 use crate::features::patients::Registered;
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
@@ -77,9 +77,9 @@ async fn with_current(cx: &mut Write<'_>, found: &Found, refusal: Refusal) -> St
     if refusal.code != Code::Conflict {
         return refusal.into();
     }
-    let readable = Readable::of(cx.subject(), &found.access, cx.now());
-    let ledger = cx.ledger();
-    match views::current(ledger.tx(), &found.row, found.content.clone(), &readable).await {
+    let (subject, now) = (cx.subject(), cx.now());
+    let tx = cx.ledger().tx();
+    match views::current(tx, &found.row, found.content.clone(), subject, &found.access, now).await {
         Ok(current) => refusal.with("current", current).into(),
         Err(fault) => fault.into(),
     }

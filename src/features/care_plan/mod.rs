@@ -6,6 +6,7 @@
 mod arrival;
 mod change;
 mod chart;
+mod claims;
 mod entries;
 pub mod import;
 mod model;
@@ -18,7 +19,9 @@ mod views;
 use serde_json::Value;
 
 pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
+pub use claims::{Claim, Next, Weight, Why, claim, release};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
+pub use sql::version;
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
@@ -41,7 +44,7 @@ const FACE: Face = Face {
     ],
     events: entries::EVENTS,
     reacts_to: &["patient.registered"],
-    clear: &[sql::CLEAR_ITEM],
+    clear: &[sql::CLEAR_ITEM, sql::CLEAR_CLAIM],
 };
 
 impl Feature for CarePlan {
