@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Owner, Standing};
+use super::meaning;
 use super::model::{self, Item};
 use super::sql::{self, ItemRow};
 use super::views::{self, View};
@@ -282,7 +283,12 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         CHANGED => {
             let body: Changed = fact.read()?;
             let (mut row, mut view) = standing(ledger, fact.patient, body.item).await?;
+            let said = view.content.clone();
             body.lay_over(&mut view.content);
+            let other = body.status.as_ref().is_some_and(|status| *status != row.status);
+            if other || meaning::changed(&said, &view.content) {
+                sql::add_meaning(ledger.change(), fact.patient, body.item, body.rev, fact.at).await?;
+            }
             let seen_anew = body.shared == Some(true) && !row.shared;
             let seen_no_more = body.shared == Some(false) && row.shared;
             row.rev = body.rev;
@@ -297,6 +303,7 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         CLOSED => {
             let body: Closed = fact.read()?;
             let (mut row, view) = standing(ledger, fact.patient, body.item).await?;
+            sql::add_meaning(ledger.change(), fact.patient, body.item, body.rev, fact.at).await?;
             row.rev = body.rev;
             row.open = false;
             row.status = body.status;

@@ -20,6 +20,12 @@ statements! {
     SOURCES_OF = "SELECT id, item, mac, content, revision FROM imported_resource WHERE patient = $1 ORDER BY revision";
     SOURCES_HELD = "SELECT id, patient, item, mac, content, revision, sealed FROM imported_resource WHERE patient = $1 ORDER BY id";
     SOURCE_NAME_ADD = "INSERT INTO imported_identifier (mac, resource) VALUES ($1, $2)";
+    STATE = "SELECT id, rev, status, open FROM plan_item WHERE id = $1";
+    STATES = "SELECT id, rev, status, open FROM plan_item WHERE patient = $1";
+    MEANING_ADD = "INSERT INTO plan_meaning (item, rev, patient, at) VALUES ($1, $2, $3, $4)";
+    MEANINGS_OF = "SELECT rev, at FROM plan_meaning WHERE item = $1 ORDER BY rev";
+    MEANINGS = "SELECT item, rev, at FROM plan_meaning WHERE patient = $1 ORDER BY rev";
+    CLEAR_MEANING = "DELETE FROM plan_meaning";
     VERSION = "SELECT rev FROM plan_item WHERE id = $1";
     CLAIM_PUT = "INSERT INTO plan_claim (source, item, patient, channel, seq, holder_user, holder_responsibility, due, weight, why) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source) DO UPDATE SET item = excluded.item, patient = excluded.patient, channel = excluded.channel, seq = excluded.seq, holder_user = excluded.holder_user, holder_responsibility = excluded.holder_responsibility, due = excluded.due, weight = excluded.weight, why = excluded.why";
     CLAIM_END = "DELETE FROM plan_claim WHERE source = $1";
@@ -85,6 +91,19 @@ pub struct SourceHeld {
     pub content: Vec<u8>,
     /// Version, from 1.
     pub revision: i64,
+}
+
+/// What an item is held against: all but its words.
+#[derive(sqlx::FromRow)]
+pub struct StateRow {
+    /// The item.
+    pub id: ItemId,
+    /// Its number.
+    pub rev: i64,
+    /// Its state in a word.
+    pub status: String,
+    /// Not over.
+    pub open: bool,
 }
 
 /// A row of `plan_claim`.
@@ -177,6 +196,46 @@ pub async fn set(tx: &mut Tx, row: &ItemRow) -> sqlx::Result<()> {
 pub async fn version(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<i64>> {
     let row: Option<(i64,)> = on_db!(tx, |c| sqlx::query_as(VERSION).bind(item).fetch_optional(c).await)?;
     Ok(row.map(|(rev,)| rev))
+}
+
+/// The state of an item.
+///
+/// # Errors
+/// The database's.
+pub async fn state(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<StateRow>> {
+    on_db!(tx, |c| sqlx::query_as(STATE).bind(item).fetch_optional(c).await)
+}
+
+/// The states of a patient's items, closed ones too.
+///
+/// # Errors
+/// The database's.
+pub async fn states(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<StateRow>> {
+    on_db!(tx, |c| sqlx::query_as(STATES).bind(patient).fetch_all(c).await)
+}
+
+/// From this number on an item means something else.
+///
+/// # Errors
+/// The database's.
+pub async fn add_meaning(tx: &mut Tx, patient: PatientId, item: ItemId, rev: i64, at: Micros) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(MEANING_ADD).bind(item).bind(rev).bind(patient).bind(at).execute(c).await.map(drop))
+}
+
+/// The numbers from which on an item meant something else, ascending, with their times.
+///
+/// # Errors
+/// The database's.
+pub async fn meanings_of(tx: &mut Tx, item: ItemId) -> sqlx::Result<Vec<(i64, Micros)>> {
+    on_db!(tx, |c| sqlx::query_as(MEANINGS_OF).bind(item).fetch_all(c).await)
+}
+
+/// The same of all items of a patient.
+///
+/// # Errors
+/// The database's.
+pub async fn meanings(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<(ItemId, i64, Micros)>> {
+    on_db!(tx, |c| sqlx::query_as(MEANINGS).bind(patient).fetch_all(c).await)
 }
 
 /// Writes a claim in place of what its source claimed before.
