@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Owner, Standing};
+use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Standing};
 use super::meaning;
 use super::model::{self, Item};
 use super::sql::{self, ItemRow};
@@ -12,7 +12,7 @@ use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, St
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Data, Ledger, Reply, Write, subject_sees_item};
 use crate::kernel::log::{Fact, Thing, ThingKind};
-use crate::kernel::policy::{Access, Audience, Right};
+use crate::kernel::policy::{Access, Audience, Holder, Right};
 
 /// What the named thing of a standing item has for its kind.
 const STANDING: i16 = 0;
@@ -91,7 +91,7 @@ async fn names_what_is_there(
     cx: &mut Write<'_>,
     access: &Access,
     addresses: &[ItemId],
-    owner: Option<&Owner>,
+    owner: Option<&Holder>,
 ) -> Result<(), Stop> {
     for item in addresses {
         let thing = cx.ledger().thing(ThingId(item.0)).await?;
@@ -100,7 +100,7 @@ async fn names_what_is_there(
         }
     }
     match owner {
-        Some(Owner::User(user)) if access.member(*user, cx.now()).is_none() => {
+        Some(Holder::User(user)) if access.member(*user, cx.now()).is_none() => {
             Err(Refusal::not_found().field("owner").into())
         }
         _ => Ok(()),

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
 pub use claims::{Claim, Next, Weight, Why, claim, release};
-pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
+pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 pub use meaning::{Meaning, meaning, meanings};
 pub use sql::version;
 

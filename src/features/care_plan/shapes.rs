@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::claims::Next;
-use super::entries::{Code, Kind, Owner, Source, SourceNote, Standing};
+use super::entries::{Code, Kind, Source, SourceNote, Standing};
 use crate::kernel::base::{ItemId, PatientId};
 use crate::kernel::engine::shape::{Due, Reason, Text, Title};
+use crate::kernel::policy::Holder;
 
 /// The plan of a patient.
 #[derive(JsonSchema)]
@@ -35,7 +36,7 @@ pub struct AddItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -65,7 +66,7 @@ pub struct ChangeItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -137,7 +138,7 @@ pub struct PlanItem {
     /// Its state in a word.
     pub status: String,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due, as it was given.
     pub due: Option<String>,
     /// Items it serves.

@@ -15,7 +15,7 @@ mod views;
 
 use serde_json::Value;
 
-pub use entries::{Departure, Identifier, Identity, Membership, Registered, Responsibility, StandingItems};
+pub use entries::{Departure, Identifier, Identity, Membership, Registered, StandingItems};
 pub use keep::{expire_due, keep};
 pub use model::{IDENTIFIERS_MAX, is_date};
 pub use register::register;

@@ -4,9 +4,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::entries::{Identity, Responsibility, StandingItems};
+use super::entries::{Identity, StandingItems};
 use crate::kernel::base::{ChannelId, PatientId, UserId};
 use crate::kernel::engine::shape::Time;
+use crate::kernel::policy::Responsibility;
 
 /// Names a patient.
 #[derive(JsonSchema)]

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::entries::{CHANGED, Departure, JOINED, LEFT, Membership, Responsibility};
+use super::entries::{CHANGED, Departure, JOINED, LEFT, Membership};
 use super::model::{self, Add, Change, Remove};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Data, Ledger, Reply, Write};
 use crate::kernel::log::{self, Fact};
-use crate::kernel::policy::{self, Access, Audience, Member, Right};
+use crate::kernel::policy::{self, Access, Audience, Member, Responsibility, Right};
 
 /// What a role text is sealed to; its row is the membership's.
 pub(super) const ROLE_REVISION: i64 = 0;

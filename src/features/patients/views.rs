@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::entries::{Identity, Responsibility};
+use super::entries::Identity;
 use super::identity_of;
 use super::team::{ROLE_REVISION, text};
 use crate::features::identity;
@@ -11,7 +11,7 @@ use crate::kernel::base::{Fault, PatientId, Stop, UserId};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read};
 use crate::kernel::policy::sql::MemberRow;
-use crate::kernel::policy::{self, Access, Member, Permit, Right};
+use crate::kernel::policy::{self, Access, Member, Permit, Responsibility, Right};
 
 /// `patient.get`
 pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
