@@ -92,7 +92,7 @@ proptest! {
         prop_assert_eq!(next.user.is_some(), next.responsibility.is_none());
         let said = next.user.map(Holder::User).or(next.responsibility.map(Holder::of)).unwrap();
         prop_assert!(there(said));
-        let (wanted, source) = waiting.first().map_or((owner.unwrap(), None), |claim| (claim.holder, Some(claim.source)));
+        let (wanted, source) = waiting.first().map_or_else(|| (owner.unwrap(), None), |claim| (claim.holder, Some(claim.source)));
         prop_assert_eq!(said, if there(wanted) { wanted } else { holder(0) });
         prop_assert!(next.id == source && (next.why == Why::Owner) == source.is_none());
     }
