@@ -148,8 +148,7 @@ async fn next_in_line_is_what_the_caller_may_know_of() {
     ward.claimed(later).await;
     let sooner = Claim { due: Some(HOUR), why: Why::Note, ..ward.claim(ward.care_team, 1, Holder::User(nurse.user)) };
     ward.claimed(sooner).await;
-    let shown =
-        json!({"user": nurse.user, "due": "1970-01-01T01:00:00.000000Z", "why": "note", "id": sooner.source});
+    let shown = json!({"user": nurse.user, "due": "1970-01-01T01:00:00.000000Z", "why": "note", "id": sooner.source});
     assert_eq!(ward.next(&ward.lead).await, shown);
     let of_family =
         json!({"user": ward.lead.user, "due": "1970-01-01T07:00:00.000000Z", "why": "task", "id": later.source});
@@ -157,7 +156,8 @@ async fn next_in_line_is_what_the_caller_may_know_of() {
     // The same source claims anew, now for whoever answers for barriers, at once.
     let barriers = Holder::of(Responsibility::Barriers);
     ward.claimed(Claim { holder: barriers, weight: Weight::Stat, ..later }).await;
-    let held = json!({"responsibility": "barriers", "due": "1970-01-01T07:00:00.000000Z", "why": "task", "id": later.source});
+    let held =
+        json!({"responsibility": "barriers", "due": "1970-01-01T07:00:00.000000Z", "why": "task", "id": later.source});
     assert_eq!(ward.next(&ward.lead).await, held);
     // Whoever left is not asked: what was theirs is the lead's.
     let away = json!({"patient": ward.patient, "user": nurse.user});
