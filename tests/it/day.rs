@@ -8,40 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::clock::Clock;
 use super::law5::whole_record;
 use super::server::{House, Person, ROOMY, Server, list, sample, text};
 use super::socket::Socket;
-
-const MINUTE: i64 = 60_000_000;
-
-/// The server's clock, moved by hand.
-struct Clock {
-    file: PathBuf,
-    moved: i64,
-}
-
-impl Clock {
-    fn of(house: &mut House) -> Self {
-        let file = house.path("clock");
-        std::fs::write(&file, "0").unwrap();
-        house.set("CARETHREAD_TEST_CLOCK", file.to_str().unwrap());
-        Self { file, moved: 0 }
-    }
-
-    /// Moves it on. Replaced as a whole: the server never reads half a number.
-    fn advance(&mut self, minutes: i64) {
-        self.moved += minutes * MINUTE;
-        let next = self.file.with_extension("next");
-        std::fs::write(&next, self.moved.to_string()).unwrap();
-        std::fs::rename(next, &self.file).unwrap();
-    }
-
-    /// RFC 3339, so many minutes from what the server calls now.
-    fn at(&self, minutes: i64) -> String {
-        let now = carethread::kernel::base::World::system().now();
-        carethread::kernel::base::world::rfc3339(now + self.moved + minutes * MINUTE)
-    }
-}
 
 /// Everybody of the day.
 struct Team {
@@ -137,14 +107,16 @@ async fn a_day_with_a_patient_who_goes_home() {
     let question = text(&team.run(&team.daughter, "message.post", answer).await, "id");
 
     // A barrier is found; what stands in the way is no shared item.
-    let barrier = json!({"patient": team.patient, "kind": "barrier", "title": "Nobody to bring her home", "addresses": [goal]});
+    let barrier =
+        json!({"patient": team.patient, "kind": "barrier", "title": "Nobody to bring her home", "addresses": [goal]});
     let barrier = text(&team.run(&team.nurse, "plan_item.add", barrier).await, "id");
     let plan = team.plan(&team.nurse).await;
     let next = |plan: &[Value], id: &str| plan.iter().find(|item| item["id"] == id).unwrap()["next"].clone();
     assert_eq!(next(&plan, &barrier), Value::Null, "nobody has it yet: a flag");
 
     // "I am calling": a marker on the board, that reminds; the call is documented late, and the delay is shown.
-    let calling = json!({"channel": care_team, "item": barrier, "medium": "phone", "with": [{"name": "Transport desk"}]});
+    let calling =
+        json!({"channel": care_team, "item": barrier, "medium": "phone", "with": [{"name": "Transport desk"}]});
     let marker = text(&team.run(&team.nurse, "note.open", calling).await, "id");
     let board = team.run(&team.coordinator, "board.get", json!({"patient": team.patient})).await;
     assert_eq!(list(&board, "notes").iter().map(|note| &note["id"]).collect::<Vec<_>>(), [&json!(marker)]);
@@ -174,7 +146,8 @@ async fn a_day_with_a_patient_who_goes_home() {
     assert_eq!(refused, "forbidden");
     team.run(&team.pharmacist, "task.accept", json!({"task": task, "rev": 1})).await;
     team.run(&team.pharmacist, "task.start", json!({"task": task, "rev": 2})).await;
-    team.run(&team.nurse, "message.post", json!({"channel": care_team, "task": task, "text": "They close at five."})).await;
+    team.run(&team.nurse, "message.post", json!({"channel": care_team, "task": task, "text": "They close at five."}))
+        .await;
     team.clock.advance(180);
     let (_, overdue) = loop {
         let (before, event) = until(&mut nurse, "task.changed").await;
@@ -231,8 +204,18 @@ async fn a_day_with_a_patient_who_goes_home() {
     let record = whole_record(&team.server, &team.nurse).await;
     let names: BTreeSet<&str> = record.values().flatten().map(|event| event["event"].as_str().unwrap()).collect();
     for name in [
-        "note.opened", "note.logged", "note.confirmed", "task.created", "task.changed", "handoff.offered",
-        "handoff.accepted", "checkin.scheduled", "checkin.opened", "checkin.answered", "checkin.closed", "patient.changed",
+        "note.opened",
+        "note.logged",
+        "note.confirmed",
+        "task.created",
+        "task.changed",
+        "handoff.offered",
+        "handoff.accepted",
+        "checkin.scheduled",
+        "checkin.opened",
+        "checkin.answered",
+        "checkin.closed",
+        "patient.changed",
     ] {
         assert!(names.contains(name), "{name} is not in the record");
     }

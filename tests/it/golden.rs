@@ -4,6 +4,7 @@
 
 mod normal;
 mod script;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
 
 use super::chance::fresh_id;
+use super::clock::Clock;
 use super::document::{Document, pascal};
-use super::server::{Person, ROOMY, Server, text};
+use super::server::{House, Person, ROOMY, Server, text};
 use super::socket::Socket;
 use normal::Normal;
 
@@ -33,6 +35,7 @@ struct Actor {
 /// A script being played, and the files it makes.
 pub struct Play {
     server: Server,
+    clock: Clock,
     actors: BTreeMap<&'static str, Actor>,
     names: BTreeMap<String, String>,
     files: BTreeMap<String, Value>,
@@ -43,10 +46,12 @@ pub struct Play {
 impl Play {
     /// A server with four people, none of whom knows a patient: `lead`, `nurse`, `doctor` and `kin`.
     async fn begin() -> Self {
-        let server = Server::new().await;
+        let mut house = House::new(ROOMY).await;
+        let clock = Clock::of(&mut house);
+        let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut play = Self { server, actors, names, files, sockets, http };
+        let mut play = Self { server, clock, actors, names, files, sockets, http };
         for (handle, kind) in [("lead", ""), ("nurse", ""), ("doctor", ""), ("kin", "related_person")] {
             let kind = if kind.is_empty() { vec![] } else { vec!["--kind", kind] };
             let person = play.server.person_with(handle, &kind).await;
@@ -147,6 +152,17 @@ impl Play {
             }
         }
         all
+    }
+
+    /// Waits until the clock has brought about what a file is made of.
+    async fn until(&mut self, path: &str) {
+        let waiting = async {
+            while !self.files.contains_key(path) {
+                self.events().await;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("no {path}"));
     }
 
     /// Events of one channel are in order; between channels there is none, so the names decide, or what a channel begins with here.

@@ -52,6 +52,7 @@ mod postgres;
 mod own;
 
 mod chance;
+mod clock;
 mod cut;
 mod database;
 mod document;

@@ -20,6 +20,7 @@ pub async fn play(play: &mut Play) {
     attention(play).await;
     searches(play).await;
     wrong_patient(play).await;
+    super::work::play(play).await;
 }
 
 /// `login`, and what comes before it.
