@@ -302,6 +302,10 @@ async fn placed(cx: &mut Write<'_>, task: &Task, column: State, behind: Option<T
 async fn again(cx: &mut Write<'_>, found: &Found, after: &Task, change: Change) -> Result<Option<Ready>, Stop> {
     let (Change::Complete, Some(repeat), Some(due)) = (change, &after.repeat, &after.due) else { return Ok(None) };
     let Some(due) = due::again(repeat, due, cx.now()) else { return Ok(None) };
+    // A plan item that is closed takes no new tasks: what came again for it ends with it.
+    if cx.ledger().thing(ThingId(after.item.0)).await?.is_none_or(|item| !item.open) {
+        return Ok(None);
+    }
     let actor = found.permit.actor();
     let steps = after.checklist.iter();
     let body = Created {

@@ -2,9 +2,12 @@
 //! Does not know: who asks. Invariant: an entry that is projected again gives the same row.
 
 use super::clock;
-use super::entries::{CHANGED, CREATED, Changed, Created};
+use super::entries::{CHANGED, CREATED, Changed, Created, State};
 use super::model::{Origin, Task};
 use super::sql::{self, TaskRow};
+use super::views;
+use crate::features::care_plan::{self, Claim, Weight, Why};
+use crate::features::channels::Priority;
 use crate::kernel::base::{Fault, ItemId, ThingId};
 use crate::kernel::crypto::seal::Purpose;
 use crate::kernel::engine::Ledger;
@@ -95,7 +98,20 @@ async fn project_changed(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> 
     follow(ledger, &task, fact).await
 }
 
-/// What else follows from how a task stands: when the clock has something to say of it.
+/// What else follows from how a task stands: when the clock has something to say of it, and who is next in line for its plan item.
 async fn follow(ledger: &mut Ledger, task: &Task, fact: &Fact) -> Result<(), Fault> {
-    clock::set(ledger, task, fact.at).await
+    clock::set(ledger, task, fact.at).await?;
+    if task.state.is_final() {
+        return care_plan::release(ledger, task.id).await;
+    }
+    // Whoever asked has to ask somebody else.
+    let holder = if task.state == State::Rejected { Holder::User(task.by) } else { task.owner };
+    let weight = match task.priority.unwrap_or_default() {
+        Priority::Stat => Weight::Stat,
+        Priority::Urgent => Weight::Urgent,
+        Priority::Routine => Weight::Routine,
+    };
+    let Task { id: source, item, patient, channel, seq, .. } = *task;
+    let claim = Claim { source, item, patient, channel, seq, holder, due: views::ends(task), weight, why: Why::Task };
+    care_plan::claim(ledger, &claim).await
 }

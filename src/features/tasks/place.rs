@@ -19,37 +19,34 @@ fn digit(place: &str, at: usize) -> usize {
     place.as_bytes().get(at).and_then(|byte| DIGITS.iter().position(|digit| digit == byte)).unwrap_or(0)
 }
 
-/// A place between two, read as fractions; an empty `low` is the top, no `high` the bottom.
-#[must_use]
-pub fn between(low: &str, high: Option<&str>) -> String {
-    let (mut place, mut high) = (String::new(), high);
-    for at in 0.. {
+/// A place between two, read as fractions; an empty `low` is the top. None if there is no room left to write one down.
+fn between(low: &str, high: &str) -> Option<String> {
+    let (mut place, mut bounded) = (String::new(), true);
+    for at in 0..PLACE_CHARS_MAX {
         let from = digit(low, at);
-        let to = high.map_or(DIGITS.len(), |high| digit(high, at));
+        let to = if bounded { digit(high, at) } else { DIGITS.len() };
         let middle = usize::midpoint(from, to);
         if middle > from {
             place.push(char::from(DIGITS[middle]));
-            break;
+            return Some(place);
         }
         place.push(char::from(DIGITS[from]));
         // Once a digit is below the upper neighbour's, only the lower one bounds what follows.
-        if from < to {
-            high = None;
-        }
+        bounded &= from == to;
     }
-    place
+    None
 }
 
-/// The place behind a task, before whoever follows it; none if there is no room left to write it down.
+/// The place behind a task, before whoever follows it; none if there is no room left.
 #[must_use]
 pub fn behind(after: Option<&str>, next: Option<&str>) -> Option<String> {
-    let place = match (after, next) {
-        (None, next) => between("", next),
-        (Some(after), Some(next)) => between(after, Some(next)),
+    match (after, next) {
+        (after, Some(next)) => between(after.unwrap_or_default(), next),
         // Right behind the last one: what is made later still begins below.
-        (Some(after), None) => format!("{after}i"),
-    };
-    (place.len() <= PLACE_CHARS_MAX).then_some(place)
+        (Some(last), None) => Some(format!("{last}i")).filter(|place| place.len() <= PLACE_CHARS_MAX),
+        // A task that stands alone.
+        (None, None) => Some("i".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -64,7 +61,7 @@ mod tests {
         #[test]
         fn a_column_is_in_the_order_it_was_put(moves in prop::collection::vec((0..8_usize, 0..9_usize), 0..60)) {
             let mut column: Vec<(usize, String)> =
-                (0..8).map(|n| (n, first(ThingId(Uuid::from_u128(n as u128 * 16))))).collect();
+                (0..8).map(|n| (n, first(ThingId(Uuid::from_u128((n as u128 + 1) * 16))))).collect();
             for (who, to) in moves {
                 let at = column.iter().position(|(n, _)| *n == who).unwrap();
                 column.remove(at);
@@ -79,6 +76,12 @@ mod tests {
                 prop_assert!(column.windows(2).all(|two| two[0].1 < two[1].1));
             }
         }
+    }
+
+    #[test]
+    fn where_there_is_no_room_there_is_no_place() {
+        assert_eq!(between("a", "a"), None);
+        assert_eq!(between("", "000"), None);
     }
 
     #[test]
