@@ -286,6 +286,9 @@ async fn placed(cx: &mut Write<'_>, task: &Task, column: State, behind: Option<T
     let missing = || Refusal::not_found().field("after");
     let mut places = sql::column(cx.ledger().tx(), task.patient, column.number()).await?;
     places.retain(|(id, _)| *id != task.id);
+    if places.is_empty() && behind.is_none() {
+        return Ok(task.place.clone());
+    }
     let at = match behind {
         None => 0,
         Some(id) => {

@@ -44,8 +44,8 @@ pub fn behind(after: Option<&str>, next: Option<&str>) -> Option<String> {
         (after, Some(next)) => between(after.unwrap_or_default(), next),
         // Right behind the last one: what is made later still begins below.
         (Some(last), None) => Some(format!("{last}i")).filter(|place| place.len() <= PLACE_CHARS_MAX),
-        // A task that stands alone.
-        (None, None) => Some("i".to_owned()),
+        // Alone, any place will do: half way down.
+        (None, None) => between("", "z"),
     }
 }
 
