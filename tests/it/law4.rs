@@ -249,12 +249,12 @@ impl Asker {
             _ if !on_team => false,
             "patient" => true,
             "whole" | "unsorted" | "shared_goal" | "shared" => true,
-            "message_shared" | "task_shared" => true,
-            "gap_shared" => self.interval == Interval::Member,
+            "message_shared" => true,
+            "gap_shared" | "task_shared" => self.interval == Interval::Member,
             "own" => self.own.is_some(),
             _ if self.role.family => false,
             "named" | "message_named" => false,
-            "gap_staff" => self.interval == Interval::Member,
+            "gap_staff" | "task_staff" | "marker_staff" | "handoff" => self.interval == Interval::Member,
             _ => true,
         }
     }
