@@ -292,7 +292,7 @@ async fn a_proof_carries_files_and_a_changed_missing_or_swapped_one_is_found() {
     let seq = posted["seq"].as_u64();
     let named = |files: BTreeMap<String, Vec<u8>>| {
         let mut changed = Memory::default();
-        changed.files = files;
+        changed.files.extend(files);
         let verdict = verify_files(&changed, None).expect("a proof");
         verdict.faults.iter().any(|flaw| flaw.channel == Some(ward.conversation) && flaw.seq == seq)
     };
