@@ -10,6 +10,7 @@ pub mod identity;
 pub mod notes;
 pub mod patients;
 pub mod search;
+pub mod tasks;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
 pub const FEATURES: &[&dyn Feature] = &[
@@ -18,6 +19,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &care_plan::CarePlan,
     &files::Attachments,
     &channels::Channels,
+    &tasks::Tasks,
     &notes::Notes,
     &search::Search,
     &chart::Chart,

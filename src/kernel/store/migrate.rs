@@ -66,7 +66,10 @@ const RECORD: &[Migration] = migrations! {
     13 "0013_growth" Both;
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
+    16 "0016_tasks" Both;
     18 "0018_files" Both;
+    23 "0023_claims" Both;
+    24 "0024_drift" Both;
 };
 
 /// The keys' migrations.
