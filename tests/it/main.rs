@@ -68,6 +68,7 @@ mod chart;
 mod command_line;
 mod day;
 mod faults;
+mod files;
 mod foreign;
 mod golden;
 mod growth;

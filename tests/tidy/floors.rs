@@ -12,13 +12,14 @@ const FEATURES: &[(&str, u8)] = &[
     ("identity", 0),
     ("patients", 1),
     ("care_plan", 2),
-    ("channels", 3),
-    ("tasks", 4),
-    ("notes", 5),
-    ("handoffs", 5),
-    ("board", 6),
-    ("search", 7),
-    ("chart", 8),
+    ("files", 3),
+    ("channels", 4),
+    ("tasks", 5),
+    ("notes", 6),
+    ("handoffs", 6),
+    ("board", 7),
+    ("search", 8),
+    ("chart", 9),
 ];
 
 /// Where a module stands.
