@@ -234,7 +234,7 @@ impl Writing<'_, '_> {
             let Some(thing) = found.filter(|thing| thing.patient == self.source.patient) else { continue };
             let spoken = match thing.kind {
                 ThingKind::Message => id,
-                ThingKind::Note => notes::communication_id(id),
+                ThingKind::Note if notes::is_documented(&thing) => notes::communication_id(id),
                 _ => continue,
             };
             things.insert(id, json!({ "reference": format!("Communication/{spoken}") }));
