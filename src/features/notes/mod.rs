@@ -6,6 +6,7 @@
 mod chart;
 mod model;
 mod project;
+pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -57,11 +58,11 @@ struct NoteReply {
 const OPS: &[Op] = &[
     Op::write("note.open", "note").takes::<life::Open>().records::<Nothing>(),
     Op::write("note.log", "note").takes::<model::Log>().records::<NoteReply>(),
-    Op::write("note.dismiss", "note").takes::<life::OfNoteWhy>().records::<Nothing>(),
-    Op::write("note.confirm", "note").takes::<life::OfNote>().records::<Nothing>(),
-    Op::write("note.dispute", "note").takes::<life::OfNoteWhy>().records::<Nothing>(),
+    Op::write("note.dismiss", "note").takes::<shapes::OfNoteWhy>().records::<Nothing>(),
+    Op::write("note.confirm", "note").takes::<shapes::OfNote>().records::<Nothing>(),
+    Op::write("note.dispute", "note").takes::<shapes::OfNoteWhy>().records::<Nothing>(),
     Op::write("note.addend", "note").takes::<life::Addend>().records::<Nothing>(),
-    Op::read("note.get", "note").takes::<life::OfNote>().answers::<views::NoteShown>(),
+    Op::read("note.get", "note").takes::<shapes::OfNote>().answers::<views::NoteShown>(),
     Op::write(writing::REMIND, "note").internal(),
 ];
 

@@ -190,11 +190,9 @@ pub async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     }
     let (patient, channel, item) = (thing.patient, thing.channel, thing.item);
     let (documented, said, addenda, dismissed) = (None, Vec::new(), Vec::new(), None);
-    let mut shown =
-        NoteShown { id, patient, channel, item, state, marker, documented, said, addenda, dismissed };
+    let mut shown = NoteShown { id, patient, channel, item, state, marker, documented, said, addenda, dismissed };
     if let Some(fact) = entry(cx, &access, &head, logged).await? {
-        shown.documented =
-            Some(Documented { by: fact.by, at: rfc3339(fact.at), seq: fact.seq, note: fact.read()? });
+        shown.documented = Some(Documented { by: fact.by, at: rfc3339(fact.at), seq: fact.seq, note: fact.read()? });
     }
     for row in sql::sequels(cx.tx(), id).await? {
         let kind = Sequel::from_number(row.kind).ok_or(Fault::Integrity("an unknown entry about a note"))?;

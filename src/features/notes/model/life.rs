@@ -173,12 +173,7 @@ pub fn standing(said: &[(UserId, Verdict)]) -> State {
 ///
 /// # Errors
 /// `bad_transition` before it is documented, and for whoever said the same last.
-pub fn judge(
-    state: State,
-    said: &[(UserId, Verdict)],
-    user: UserId,
-    verdict: Verdict,
-) -> Result<State, Refusal> {
+pub fn judge(state: State, said: &[(UserId, Verdict)], user: UserId, verdict: Verdict) -> Result<State, Refusal> {
     take(state, verdict.step())?;
     if last_of_each(said).contains(&(user, verdict)) {
         let allowed = match verdict {
@@ -331,23 +326,6 @@ pub struct Addended {
     /// `text` or `sbar`.
     #[serde(flatten)]
     pub words: Words,
-}
-
-/// Names a note.
-#[derive(JsonSchema)]
-pub struct OfNote {
-    /// Which.
-    pub note: ThingId,
-}
-
-/// Names a note, with a reason.
-#[derive(JsonSchema)]
-pub struct OfNoteWhy {
-    /// Which.
-    pub note: ThingId,
-    /// Why.
-    #[schemars(with = "Reason")]
-    pub reason: String,
 }
 
 /// Adds to a documented note.

@@ -1,5 +1,8 @@
 //! Notes over a whole engine: who writes them, where, about what, and what is said of late ones.
 
+mod life;
+mod mail;
+
 use serde_json::{Value, json};
 
 use crate::features::channels::{Ward, with};
@@ -35,7 +38,8 @@ async fn a_note_holds_the_discussion_and_says_whether_it_is_late() {
 
     let late = with(call(&ward, ward.care_team, 61), json!({"key": key(&ward.house.world)}));
     let reply = ward.house.run(&ward.nurse, "note.log", late.clone()).await;
-    assert_eq!(reply["late"], json!(true));
+    assert_eq!((&reply["late"], &reply["late_minutes"]), (&json!(true), &json!(61)));
+    assert_eq!(ward.newest(ward.care_team).await["data"]["late_minutes"], json!(61));
     // A repeat long after says what was said first.
     ward.house.advance(600 * MINUTE);
     assert_eq!(ward.house.run(&ward.nurse, "note.log", late).await, with(reply, json!({"repeat": true})));
