@@ -23,7 +23,7 @@ pub use writing::log_from_mail;
 
 use model::life;
 
-use crate::kernel::base::{Fault, Stop};
+use crate::kernel::base::{Fault, Stop, ThingId};
 use crate::kernel::engine::shape::Nothing;
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
@@ -53,6 +53,9 @@ struct NoteReply {
     /// How many minutes after the end of the discussion, where it is late.
     #[serde(skip_serializing_if = "Option::is_none")]
     late_minutes: Option<i64>,
+    /// The tasks it made, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tasks: Vec<ThingId>,
 }
 
 const OPS: &[Op] = &[
@@ -122,9 +125,10 @@ impl Feature for Notes {
                 }
             }
             LOGGED => {
-                if let Ok(Logged { late, late_minutes, .. }) = fact.read() {
-                    more.insert("late".into(), late.into());
-                    more.extend(late_minutes.map(|minutes| ("late_minutes".into(), minutes.into())));
+                if let Ok(Logged { late, late_minutes, tasks, .. }) = fact.read()
+                    && let Ok(Value::Object(said)) = serde_json::to_value(NoteReply { late, late_minutes, tasks })
+                {
+                    more = said;
                 }
             }
             _ => {}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::features::channels::{Class, Words};
+use crate::features::tasks::{NewTask, shapes::Work};
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, ItemId, Micros, Refusal, ThingId, UserId};
@@ -148,6 +149,9 @@ pub struct Log {
     /// What was decided.
     #[schemars(with = "Option<Vec<Reason>>")]
     decisions: Vec<String>,
+    /// What is to be done about it: each becomes a task in the same commit.
+    #[schemars(with = "Option<Vec<Work>>", length(max = 20))]
+    pub tasks: Vec<NewTask>,
     /// Record class; the care record if absent.
     class: Option<Class>,
 }
@@ -185,6 +189,9 @@ pub struct Logged {
     /// What was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<String>,
+    /// The tasks it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<ThingId>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
@@ -266,6 +273,7 @@ impl FromMail {
             words: Words::parse(Fields(&data), chars_max)?,
             text_cut: cut.map(|_| true),
             decisions: Vec::new(),
+            tasks: Vec::new(),
             class: None,
             late: late_minutes.is_some(),
             late_minutes,
@@ -304,6 +312,7 @@ impl Log {
             with: participants(fields)?,
             words: Words::parse(fields, chars_max)?,
             decisions: fields.strings("decisions")?,
+            tasks: NewTask::parse_list(fields, "tasks", chars_max)?,
             class: Class::parse(fields)?,
         })
     }
@@ -345,6 +354,7 @@ impl Log {
             words,
             text_cut: None,
             decisions,
+            tasks: Vec::new(),
             class,
             late: late_minutes.is_some(),
             late_minutes,

@@ -8,6 +8,7 @@ use super::model::{FromMail, Log, Logged};
 use super::project::Sequel;
 use super::{ADDENDED, CONFIRMED, DISMISSED, DISPUTED, LOGGED, OPENED, REMINDED, sql};
 use crate::features::channels::in_view;
+use crate::features::tasks::{self, Origin};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
@@ -58,7 +59,7 @@ pub async fn open(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 /// `note.log`
 pub async fn log(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let shared = cx.ledger().shared().clone();
-    let log = Log::parse(data, shared.config.limits.text_chars)?;
+    let mut log = Log::parse(data, shared.config.limits.text_chars)?;
     let channel = log.channel;
     let permit = cx.permit_channel(Right::Document, channel).await?;
     if let Some(reply) = cx.repeated(channel).await? {
@@ -74,13 +75,23 @@ pub async fn log(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         }
     };
     let about = log.item.or_else(|| marker.as_ref().and_then(|thing| thing.item));
-    let item = cx.link(&permit, about).await?.item();
+    let link = cx.link(&permit, about).await?;
+    let item = link.item();
     let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
     let id = marker.map_or_else(|| ThingId(cx.new_id()), |thing| thing.id);
     let now = cx.now();
     let member = |user| access.member(user, now).is_some();
-    let logged = log.decide(id, item, now, shared.config.notes.late_after_minutes, member)?;
+    let new = std::mem::take(&mut log.tasks);
+    let mut logged = log.decide(id, item, now, shared.config.notes.late_after_minutes, member)?;
+    let mut made = Vec::with_capacity(new.len());
+    for task in new {
+        made.push(tasks::prepare(cx, &permit, link, task, Origin::Note(id)).await?);
+    }
+    logged.tasks = made.iter().map(tasks::Ready::id).collect();
     cx.record(channel, LOGGED, kind::NOTE, Some(item), id.0, &logged).await?;
+    for task in made {
+        tasks::record(cx, task).await?;
+    }
     Ok(Reply::Recorded)
 }
 
