@@ -154,11 +154,13 @@ pub struct SignIn {
 pub struct Notes {
     /// Minutes after the end of a discussion from which its note is a late entry.
     pub late_after_minutes: u32,
+    /// Minutes after which whoever opened a note is reminded to document it; later reminders come ever more rarely, at least daily.
+    pub remind_minutes: u32,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { late_after_minutes: 60 }
+        Self { late_after_minutes: 60, remind_minutes: 30 }
     }
 }
 
@@ -307,6 +309,9 @@ impl Config {
         }
         if self.files.disk_percent_max > 100 {
             return Err("[files] disk_percent_max must be 0 to 100.".into());
+        }
+        if !(1..=1440).contains(&self.notes.remind_minutes) {
+            return Err("[notes] remind_minutes must be 1 to 1440.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());
