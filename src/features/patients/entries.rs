@@ -93,6 +93,23 @@ pub struct Registered {
     pub lead: Option<UserId>,
 }
 
+/// Who stands in for a member, in what, from when to when.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Covered {
+    /// In what.
+    pub responsibility: Responsibility,
+    /// Who stands in; null where nobody does any more.
+    pub user: Option<UserId>,
+    /// From when, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub from: Option<String>,
+    /// Until when, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub until: Option<String>,
+}
+
 /// Body of `team.joined` and `team.changed`: the membership as it is from here on. One such entry stands in each channel the person
 /// may read, the plan channel's first; there it is what the projection follows. `lead` among the responsibilities of a member is
 /// taken from whoever held it.
@@ -118,6 +135,9 @@ pub struct Membership {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Somebody stands in for them in one responsibility, instead of who did before: what this entry says besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Covered>,
 }
 
 /// Body of `team.left`.

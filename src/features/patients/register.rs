@@ -43,6 +43,7 @@ pub async fn register(cx: &mut Write<'_>, identity: Identity, lead: Option<UserI
             family: false,
             until: None,
             reason: None,
+            cover: None,
         };
         team::join(cx, membership, &member).await?;
     }
