@@ -5,6 +5,7 @@ use crate::kernel::engine::Feature;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod handoffs;
 pub mod identity;
 pub mod notes;
 pub mod patients;
@@ -17,6 +18,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &care_plan::CarePlan,
     &channels::Channels,
     &notes::Notes,
+    &handoffs::Handoffs,
     &search::Search,
     &chart::Chart,
 ];

@@ -66,6 +66,7 @@ const RECORD: &[Migration] = migrations! {
     13 "0013_growth" Both;
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
+    19 "0019_handoffs" Both;
 };
 
 /// The keys' migrations.
