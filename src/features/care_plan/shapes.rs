@@ -4,9 +4,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::claims::Next;
 use super::entries::{Code, Kind, Source, SourceNote, Standing};
 use crate::kernel::base::{ItemId, PatientId};
-use crate::kernel::engine::shape::{Due, Reason, Text, Time, Title};
+use crate::kernel::engine::shape::{Due, Reason, Text, Title};
 use crate::kernel::policy::Holder;
 
 /// The plan of a patient.
@@ -119,18 +120,6 @@ pub struct ItemReply {
     /// Its state in a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-}
-
-/// Who must act on an item.
-#[derive(Serialize, JsonSchema)]
-pub struct Next {
-    /// A person, or whoever holds a responsibility.
-    pub owner: Holder,
-    /// By when.
-    #[schemars(with = "Option<Time>")]
-    pub due: Option<String>,
-    /// Why.
-    pub reason: String,
 }
 
 /// A plan item with what is linked to it, counted over what you may read.

@@ -67,6 +67,8 @@ const RECORD: &[Migration] = migrations! {
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
     19 "0019_handoffs" Both;
+    23 "0023_claims" Both;
+    24 "0024_drift" Both;
 };
 
 /// The keys' migrations.
