@@ -270,7 +270,8 @@ pub fn leading_to(task: &Task, column: State, owner: Option<Holder>, actor: User
         State::Cancelled => Command::Do(Change::Cancel),
         State::Failed => Command::Do(Change::Fail),
     };
-    let asks_oneself = column == State::Requested && matches!(command, Command::Assign(Holder::User(user)) if user == actor);
+    let asks_oneself =
+        column == State::Requested && matches!(command, Command::Assign(Holder::User(user)) if user == actor);
     if asks_oneself { Err(no_way(task)) } else { Ok(command) }
 }
 
