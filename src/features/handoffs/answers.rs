@@ -23,12 +23,7 @@ enum Found {
 }
 
 /// Permits a step and finds the handoff. Whoever does not read the plan channel gets the answer of one that never was.
-async fn find(
-    cx: &mut Write<'_>,
-    id: ThingId,
-    step: Step,
-    right: fn(&HandoffRow) -> Right,
-) -> Result<Found, Stop> {
+async fn find(cx: &mut Write<'_>, id: ThingId, step: Step, right: fn(&HandoffRow) -> Right) -> Result<Found, Stop> {
     let thing = cx.ledger().thing(id).await?.filter(|thing| thing.kind == ThingKind::Handoff);
     let thing = thing.ok_or_else(Refusal::not_found)?;
     cx.permit_channel(Right::Read, thing.channel).await?;
@@ -48,8 +43,7 @@ pub(super) async fn accept(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
     let fields = Fields(data);
     let id: ThingId = fields.required_id("handoff")?;
     let synthesis = fields.text("synthesis", chars_max)?;
-    let synthesis =
-        synthesis.ok_or_else(|| Refusal::invalid("synthesis", "Say in your words what you understood."))?;
+    let synthesis = synthesis.ok_or_else(|| Refusal::invalid("synthesis", "Say in your words what you understood."))?;
     let (row, item) = match find(cx, id, Step::Accept, |row| Right::AnswerHandoff(row.receiver)).await? {
         Found::Repeated(reply) => return Ok(reply),
         Found::Handoff(row, item) => (row, item),

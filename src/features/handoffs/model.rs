@@ -278,7 +278,11 @@ pub fn decide_offer(offer: Offer, id: ThingId, work: &Work, minutes: u32) -> Res
     // What was declined is offered anew if all of it that is still the offerer's is in this offer.
     let covers = |former: &&Former| {
         former.tasks.iter().filter(|task| work.tasks.contains(task)).all(|task| tasks.contains(task))
-            && former.responsibilities.iter().filter(|one| work.held.contains(one)).all(|one| responsibilities.contains(one))
+            && former
+                .responsibilities
+                .iter()
+                .filter(|one| work.held.contains(one))
+                .all(|one| responsibilities.contains(one))
     };
     let replaces = work.declined.iter().filter(covers).map(|former| former.id).collect();
     let respond_minutes = respond_minutes.unwrap_or(minutes);

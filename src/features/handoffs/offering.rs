@@ -53,13 +53,7 @@ fn receives(cx: &mut Write<'_>, access: &Access, giver: UserId, to: UserId) -> R
 }
 
 /// What the giver has at the patient now.
-async fn work(
-    cx: &mut Write<'_>,
-    access: &Access,
-    giver: UserId,
-    member: &Member,
-    to: UserId,
-) -> Result<Work, Stop> {
+async fn work(cx: &mut Write<'_>, access: &Access, giver: UserId, member: &Member, to: UserId) -> Result<Work, Stop> {
     let now = cx.now();
     let ledger = cx.ledger();
     let open: Vec<ThingId> =

@@ -296,7 +296,8 @@ pub fn decide_pass(
         return Err(Refusal::conflict("Patient and family hold no responsibilities.").field(FIELD));
     }
     if moved.contains(&Responsibility::Lead) && taker.until.is_some() {
-        let detail = "The lead does not end by itself, but this membership does. Change that first, or leave the lead out.";
+        let detail =
+            "The lead does not end by itself, but this membership does. Change that first, or leave the lead out.";
         return Err(Refusal::conflict(detail).field(FIELD));
     }
     let kept: Vec<Responsibility> =

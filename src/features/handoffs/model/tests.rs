@@ -38,7 +38,8 @@ fn offered(more: Value) -> Result<Offered, Refusal> {
 
 #[test]
 fn what_the_receiver_must_know_is_said_in_full() {
-    let whole = json!({"illness_severity": "stable", "patient_summary": "a", "action_list": "b", "situation_awareness": "c"});
+    let whole =
+        json!({"illness_severity": "stable", "patient_summary": "a", "action_list": "b", "situation_awareness": "c"});
     assert!(offer(json!({"ipass": whole})).is_ok());
     for name in ["illness_severity", "patient_summary", "action_list", "situation_awareness"] {
         for wrong in [json!(null), json!(" "), json!(7), json!([7])] {
