@@ -212,9 +212,9 @@ async fn what_nobody_answers_reaches_the_receiver_then_the_lead_and_goes_on() {
     assert_eq!((&event["event"], &event["data"]["step"]), (&json!("handoff.escalated"), &json!(2)));
     assert_eq!((&event["data"]["to"], &event["data"]["cause"]), (&json!([ward.lead.user]), &json!("unanswered")));
     for pause in [20, 40] {
-        ward.house.advance(pause * MINUTE - 1);
+        ward.house.advance((pause - 1) * MINUTE);
         assert_eq!(ward.house.ring().await, 0);
-        ward.house.advance(1);
+        ward.house.advance(MINUTE);
         assert_eq!(ward.house.ring().await, 1);
     }
     assert_eq!(
@@ -301,8 +301,11 @@ async fn family_and_strangers_get_the_answer_of_a_handoff_that_never_was() {
         assert!(!page.contains(trace), "{trace} in {page}");
     }
     assert!(told(&ward.house, &ward.daughter).await.is_empty());
-    let hits = ward.house.run(&ward.lead, "search", json!({"text": "OXYGEN"})).await;
-    assert_eq!(hits["hits"].as_array().unwrap().len(), 2, "the offer and the synthesis");
+    for (text, of) in [("OXYGEN", "handoff.accepted"), ("surgery", "handoff.offered")] {
+        let found = ward.house.run(&ward.lead, "search", json!({ "text": text })).await;
+        let hits = found["hits"].as_array().unwrap();
+        assert_eq!((hits.len(), &hits[0]["event"], &hits[0]["id"]), (1, &json!(of), &json!(handoff)));
+    }
 }
 
 #[tokio::test]
