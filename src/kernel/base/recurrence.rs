@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn refused(rrule: &str, zone: &str) -> Refusal {
-        Recurrence::parse("rrule", rrule, zone, at("2026-01-01T08:00:00Z")).err().expect("refused")
+        Recurrence::parse("rrule", rrule, zone, at("2026-01-01T08:00:00Z")).expect_err("refused")
     }
 
     #[test]
@@ -377,7 +377,7 @@ mod tests {
             "FREQ=YEARLY;BYYEARDAY=366;BYMONTH=1",
             "FREQ=YEARLY;BYWEEKNO=20;BYMONTH=1",
             "FREQ=YEARLY;INTERVAL=3660",
-            "FREQ=DAILY;INTERVAL=3659",
+            "FREQ=DAILY;INTERVAL=3660;UNTIL=20300101",
             "FREQ=MONTHLY;BYSETPOS=31;BYDAY=MO",
             "FREQ=WEEKLY;BYMONTH=2;BYSETPOS=8;BYDAY=MO",
             "FREQ=MONTHLY;INTERVAL=12;BYMONTH=3",
