@@ -6,6 +6,7 @@ pub mod care_plan;
 pub mod channels;
 pub mod chart;
 pub mod files;
+pub mod handoffs;
 pub mod identity;
 pub mod notes;
 pub mod patients;
@@ -21,6 +22,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,
+    &handoffs::Handoffs,
     &search::Search,
     &chart::Chart,
 ];

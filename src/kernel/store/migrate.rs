@@ -69,6 +69,7 @@ const RECORD: &[Migration] = migrations! {
     16 "0016_tasks" Both;
     17 "0017_notes" Both;
     18 "0018_files" Both;
+    19 "0019_handoffs" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
     25 "0025_open_work" Both;
