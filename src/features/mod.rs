@@ -2,6 +2,7 @@
 
 use crate::kernel::engine::Feature;
 
+pub mod board;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
@@ -19,6 +20,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,
+    &board::Board,
     &search::Search,
     &chart::Chart,
 ];

@@ -237,7 +237,10 @@ fn column(fields: Fields<'_>) -> Result<State, Refusal> {
 fn checklist(fields: Fields<'_>) -> Result<Option<Vec<(String, bool)>>, Refusal> {
     const FIELD: &str = "checklist";
     let wrong = || {
-        Refusal::invalid(FIELD, "This field is a list of at most 100 steps: strings, or {\"text\": .., \"done\": true}.")
+        Refusal::invalid(
+            FIELD,
+            "This field is a list of at most 100 steps: strings, or {\"text\": .., \"done\": true}.",
+        )
     };
     let Some(list) = fields.get(FIELD) else { return Ok(None) };
     let list = list.as_array().filter(|list| list.len() <= CHECKLIST_MAX).ok_or_else(wrong)?;

@@ -237,8 +237,23 @@ fn no_way(task: &Task) -> Refusal {
     Refusal::new(Code::BadTransition).detail("`allowed` is what can follow.").with("allowed", allowed.into())
 }
 
-fn ended(task: &Task) -> Result<(), Refusal> {
+/// Whether anything can still become of a task.
+///
+/// # Errors
+/// `bad_transition` if not.
+pub fn ended(task: &Task) -> Result<(), Refusal> {
     if task.state.is_final() { Err(no_way(task)) } else { Ok(()) }
+}
+
+/// The task as it stands once it is not to be done any more.
+///
+/// # Errors
+/// `bad_transition` where the table says so.
+pub fn cancelled(task: &Task) -> Result<Task, Refusal> {
+    if !task.state.allows(Change::Cancel) {
+        return Err(no_way(task));
+    }
+    Ok(Task { state: State::Cancelled, ..task.clone() })
 }
 
 /// Whether a task still has the number its caller saw.
@@ -270,7 +285,8 @@ pub fn leading_to(task: &Task, column: State, owner: Option<Holder>, actor: User
         State::Cancelled => Command::Do(Change::Cancel),
         State::Failed => Command::Do(Change::Fail),
     };
-    let asks_oneself = column == State::Requested && matches!(command, Command::Assign(Holder::User(user)) if user == actor);
+    let asks_oneself =
+        column == State::Requested && matches!(command, Command::Assign(Holder::User(user)) if user == actor);
     if asks_oneself { Err(no_way(task)) } else { Ok(command) }
 }
 

@@ -110,7 +110,10 @@ fn assigned_to_oneself_is_accepted() {
     let plan = json!({"owner": {"responsibility": "plan"}});
     for state in State::ALL {
         let held = task(*state, Holder::User(user(7)));
-        let (own, other) = (run(&held, step("task.assign", mine.clone()), user(6)), run(&held, step("task.assign", plan.clone()), user(6)));
+        let (own, other) = (
+            run(&held, step("task.assign", mine.clone()), user(6)),
+            run(&held, step("task.assign", plan.clone()), user(6)),
+        );
         if state.is_final() {
             assert_eq!(own.err().map(|refusal| refusal.code), Some(Code::BadTransition));
             assert_eq!(other.err().map(|refusal| refusal.code), Some(Code::BadTransition));
@@ -136,13 +139,18 @@ fn a_column_is_reached_by_its_command() {
     let held = task(State::OnHold, Holder::User(user(6)));
     // Asked of oneself would be accepted: that is another column.
     assert!(leading_to(&held, State::Requested, None, user(6)).is_err());
-    assert!(matches!(leading_to(&held, State::Requested, None, user(7)), Ok(Command::Assign(Holder::User(asked))) if asked == user(6)));
-    assert!(matches!(leading_to(&held, State::Accepted, None, user(7)), Ok(Command::Assign(Holder::User(own))) if own == user(7)));
+    assert!(
+        matches!(leading_to(&held, State::Requested, None, user(7)), Ok(Command::Assign(Holder::User(asked))) if asked == user(6))
+    );
+    assert!(
+        matches!(leading_to(&held, State::Accepted, None, user(7)), Ok(Command::Assign(Holder::User(own))) if own == user(7))
+    );
 }
 
 #[test]
 fn who_ticked_a_step_stays_with_it() {
-    let given = |steps: &[(&str, bool)]| steps.iter().map(|(text, done)| ((*text).to_owned(), *done)).collect::<Vec<_>>();
+    let given =
+        |steps: &[(&str, bool)]| steps.iter().map(|(text, done)| ((*text).to_owned(), *done)).collect::<Vec<_>>();
     let first = ticked(&given(&[("a", true), ("b", false)]), &[], user(5), NOW);
     assert_eq!((first[0].by, first[1].by), (Some(user(5)), None));
     let second = ticked(&given(&[("c", false), ("b", true), ("a", true)]), &first, user(6), NOW + 1);
@@ -159,7 +167,8 @@ fn any_state() -> impl Strategy<Value = State> {
 fn any_step() -> impl Strategy<Value = (String, Value)> {
     let reason = prop::option::of(Just("a"));
     prop_oneof![
-        (prop::sample::select(OPS), reason).prop_map(|((op, _), reason)| ((*op).to_owned(), json!({ "reason": reason }))),
+        (prop::sample::select(OPS), reason)
+            .prop_map(|((op, _), reason)| ((*op).to_owned(), json!({ "reason": reason }))),
         (5..8_u128).prop_map(|n| ("task.assign".to_owned(), json!({ "owner": user(n) }))),
         any_state().prop_map(|column| ("task.move".to_owned(), json!({"column": column, "reason": "a"}))),
         (0..3_u8, any::<bool>()).prop_map(|(n, done)| {

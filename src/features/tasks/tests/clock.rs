@@ -75,7 +75,10 @@ async fn what_repeats_comes_again_when_it_is_completed() {
     assert_eq!((&event["event"], &event["data"]["repeats"]), (&json!("task.created"), &json!(task)));
     let next: ThingId = id_of(&event["data"], "id");
     let held = get(&ward, next).await;
-    assert_eq!((&held["state"], &held["checklist"][0]["done"], &held["rev"]), (&json!("ready"), &json!(false), &json!(1)));
+    assert_eq!(
+        (&held["state"], &held["checklist"][0]["done"], &held["rev"]),
+        (&json!("ready"), &json!(false), &json!(1))
+    );
     let at = |text: &serde_json::Value| crate::kernel::base::world::parse_rfc3339(text.as_str().unwrap()).unwrap();
     // A rule counts seconds.
     assert!((at(&held["due"]) - at(&json!(due)) - 3 * DAY).abs() < 1_000_000);

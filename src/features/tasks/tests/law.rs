@@ -41,7 +41,9 @@ async fn rows(ward: &Ward) -> Vec<Value> {
     let mut rows = sql::open(&mut tx, ward.patient).await.unwrap();
     rows.extend(sql::ended(&mut tx, ward.patient, 0).await.unwrap());
     rows.sort_by_key(|row| row.id);
-    rows.iter().map(|row| json!([row.id, row.state, row.owner_user, row.place, row.ended, row.item_version, row.revision])).collect()
+    rows.iter()
+        .map(|row| json!([row.id, row.state, row.owner_user, row.place, row.ended, row.item_version, row.revision]))
+        .collect()
 }
 
 async fn holds(steps: Vec<Step>) {

@@ -63,7 +63,10 @@ async fn a_task_goes_from_hand_to_hand_and_each_step_is_an_entry() {
     assert_eq!((&reply["id"], &reply["rev"], &reply["state"]), (&json!(task), &json!(2), &json!("accepted")));
     let event = ward.newest(ward.care_team).await;
     let said = &event["data"];
-    assert_eq!((&event["event"], &said["task"], &said["change"]), (&json!("task.changed"), &json!(task), &json!("accept")));
+    assert_eq!(
+        (&event["event"], &said["task"], &said["change"]),
+        (&json!("task.changed"), &json!(task), &json!("accept"))
+    );
     assert_eq!((&said["before"], &said["after"]), (&json!({"state": "requested"}), &json!({"state": "accepted"})));
     assert_eq!((&said["rev"], said.get("reason")), (&json!(2), None));
 
@@ -71,7 +74,14 @@ async fn a_task_goes_from_hand_to_hand_and_each_step_is_an_entry() {
     done(&ward, &ward.lead, "task.hold", task, json!({"reason": "Waits for saline"})).await;
     assert_eq!(ward.newest(ward.care_team).await["data"]["reason"], json!("Waits for saline"));
     done(&ward, &ward.nurse, "task.start", task, json!({})).await;
-    done(&ward, &ward.nurse, "task.update", task, json!({"checklist": [{"text": "Saline", "done": true}, {"text": "Gauze", "done": true}], "due": null})).await;
+    done(
+        &ward,
+        &ward.nurse,
+        "task.update",
+        task,
+        json!({"checklist": [{"text": "Saline", "done": true}, {"text": "Gauze", "done": true}], "due": null}),
+    )
+    .await;
     done(&ward, &ward.nurse, "task.complete", task, json!({})).await;
     let held = get(&ward, task).await;
     let (by, of_lead) = (json!(ward.nurse.user), json!(ward.lead.user));
@@ -175,7 +185,10 @@ async fn a_task_is_for_an_open_item_and_can_be_made_from_a_message() {
     done(&ward, &ward.nurse, "task.update", task, json!({ "item": other })).await;
     assert_eq!(ward.newest(ward.care_team).await["data"]["after"]["item"], json!(other));
     ward.close(ward.wound).await;
-    assert_eq!(refused(&ward, &ward.nurse, "task.update", task, json!({"item": ward.wound})).await.code, Code::PlanItemClosed);
+    assert_eq!(
+        refused(&ward, &ward.nurse, "task.update", task, json!({"item": ward.wound})).await.code,
+        Code::PlanItemClosed
+    );
     assert_eq!(ward.house.code(&ward.lead, "task.create", work(&ward, json!({}))).await, Code::PlanItemClosed);
 }
 
@@ -225,9 +238,18 @@ async fn a_column_keeps_the_order_it_is_given() {
     // A move to a column is the command that leads there, with its refusals.
     done(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "in-progress"})).await;
     assert_eq!(ward.newest(ward.care_team).await["data"]["change"], json!("start"));
-    assert_eq!(refused(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "failed"})).await.code, Code::ReasonRequired);
-    assert_eq!(refused(&ward, &ward.nurse, "task.move", tasks[1], json!({"column": "ready", "after": tasks[0]})).await.field, Some("after"));
+    assert_eq!(
+        refused(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "failed"})).await.code,
+        Code::ReasonRequired
+    );
+    assert_eq!(
+        refused(&ward, &ward.nurse, "task.move", tasks[1], json!({"column": "ready", "after": tasks[0]})).await.field,
+        Some("after")
+    );
     let done_one = done(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "completed", "after": null})).await;
     assert_eq!(done_one["state"], json!("completed"));
-    assert_eq!(refused(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "ready"})).await.code, Code::BadTransition);
+    assert_eq!(
+        refused(&ward, &ward.nurse, "task.move", tasks[0], json!({"column": "ready"})).await.code,
+        Code::BadTransition
+    );
 }
