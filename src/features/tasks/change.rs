@@ -200,7 +200,8 @@ pub async fn prepare(
 pub async fn record_new(cx: &mut Write<'_>, ready: Ready) -> Result<ThingId, Stop> {
     let Ready { channel, access, body } = ready;
     let fact = cx.record(channel, CREATED, kind::TASK, Some(body.item), body.id.0, &body).await?;
-    let told = people::About { task: body.id, channel: fact.channel, patient: fact.patient, owner: body.owner };
+    let Fact { channel, patient, by, .. } = fact;
+    let told = people::About { task: body.id, channel, patient, owner: body.owner, but: Some(by) };
     tell(cx, &access, told, "assigned", None).await?;
     Ok(body.id)
 }
@@ -222,7 +223,8 @@ pub(super) async fn step(cx: &mut Write<'_>, op: &str, data: &Data) -> Result<Re
     let more = More { reason: step.reason, handoff: None, next: next.as_ref().map(Ready::id) };
     record(cx, &found.task, &after, change, more).await?;
     if after.owner != found.task.owner || change == Change::Assign {
-        tell(cx, &found.access, people::About::of(&after), "assigned", None).await?;
+        let told = people::About::of(&after).but(found.permit.actor());
+        tell(cx, &found.access, told, "assigned", None).await?;
     }
     if let Some(next) = next {
         record_new(cx, next).await?;

@@ -13,11 +13,17 @@ pub(super) struct About {
     pub(super) channel: ChannelId,
     pub(super) patient: PatientId,
     pub(super) owner: Holder,
+    /// Who brought it about and need not be told.
+    pub(super) but: Option<UserId>,
 }
 
 impl About {
     pub(super) const fn of(task: &Task) -> Self {
-        Self { task: task.id, channel: task.channel, patient: task.patient, owner: task.owner }
+        Self { task: task.id, channel: task.channel, patient: task.patient, owner: task.owner, but: None }
+    }
+
+    pub(super) const fn but(self, user: UserId) -> Self {
+        Self { but: Some(user), ..self }
     }
 }
 
@@ -54,7 +60,7 @@ pub(super) fn check(cx: &mut Write<'_>, access: &Access, channel: ChannelId, own
     if there { Ok(()) } else { Err(Refusal::not_found().field("owner")) }
 }
 
-/// Tells whom a task rests with, but not whoever brought it about.
+/// Tells whom a task rests with.
 pub(super) async fn tell(
     cx: &mut Write<'_>,
     access: &Access,
@@ -69,8 +75,8 @@ pub(super) async fn tell(
     if let Some(why) = why {
         told.insert("why".into(), why.into());
     }
-    let (actor, now) = (cx.subject().user, cx.now());
-    for user in meant(access, about.channel, about.owner, now).into_iter().filter(|user| *user != actor) {
+    let now = cx.now();
+    for user in meant(access, about.channel, about.owner, now).into_iter().filter(|user| about.but != Some(*user)) {
         cx.tell(user, event, &told).await?;
     }
     Ok(())
