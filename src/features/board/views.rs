@@ -9,7 +9,7 @@ use super::model::{self, Card, ENDED_SHOWN, Question, Scope};
 use super::shapes::{Board, Column};
 use crate::features::care_plan::{self, Unsorted};
 use crate::features::tasks;
-use crate::kernel::base::{Fault, ItemId, Stop, ThingId};
+use crate::kernel::base::{Fault, Stop, ThingId};
 use crate::kernel::engine::{Data, Read, subject_sees_item};
 use crate::kernel::log::ThingKind;
 use crate::kernel::policy::audit::Draft;

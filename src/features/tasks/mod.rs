@@ -5,7 +5,7 @@
 mod change;
 mod clock;
 mod command;
-mod drift;
+pub mod drift;
 mod due;
 mod entries;
 mod hands;
