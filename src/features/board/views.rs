@@ -1,8 +1,6 @@
 //! `board.get`: the answers of tasks, notes and handoffs, side by side.
 //! Invariant: each patient whose work is shown has an audit row of their own.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::model::{self, Card, ENDED_SHOWN, Question, Scope};
@@ -41,7 +39,7 @@ pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
             ..cx.audit.clone()
         });
         if in_sight(cx, &question, &permit, &access).await? {
-            gather(cx, &question, &permit, &access, &mut gathered).await?;
+            gather(cx, &question, &access, &mut gathered).await?;
         }
     }
     if !rows.is_empty() {
@@ -67,13 +65,7 @@ async fn in_sight(cx: &mut Read, question: &Question, permit: &Permit, access: &
     Ok(thing.is_some_and(|thing| subject_sees_item(permit.family(), thing.shared)))
 }
 
-async fn gather(
-    cx: &mut Read,
-    question: &Question,
-    permit: &Permit,
-    access: &Arc<Access>,
-    gathered: &mut Gathered,
-) -> Result<(), Fault> {
+async fn gather(cx: &mut Read, question: &Question, access: &Access, gathered: &mut Gathered) -> Result<(), Fault> {
     let owner = match question.scope {
         Scope::Mine => Some(tasks::Owner::Mine),
         Scope::Patient(_) => question.owner.map(tasks::Owner::Is),
