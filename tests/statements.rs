@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, identity, patients};
+use carethread::features::{care_plan, channels, chart, identity, notes, patients};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -28,6 +28,7 @@ const RECORD: &[&[Statement]] = &[
     channels::wrong_patient::sql::STATEMENTS,
     channels::attention::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
+    notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,

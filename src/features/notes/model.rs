@@ -1,11 +1,14 @@
 //! The rules of notes, pure: what a note of a discussion outside must say, and when it comes late.
 //! Does not know: the database, frames, who may (policy decided that before). Time is handed in.
 
+pub mod life;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::features::channels::{Class, Words};
+use crate::features::tasks::{NewTask, shapes::Work};
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, ItemId, Micros, Refusal, ThingId, UserId};
@@ -55,11 +58,16 @@ impl Medium {
         }
     }
 
+    const WORDS: &str = "phone, in_person, video, email, fax, letter, other";
+
     fn parse(fields: Fields<'_>) -> Result<Self, Refusal> {
-        const WORDS: &str = "phone, in_person, video, email, fax, letter, other";
+        let missing = || Refusal::invalid("medium", &format!("This field is one of: {}.", Self::WORDS));
+        Self::optional(fields)?.ok_or_else(missing)
+    }
+
+    fn optional(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
         let known = |text: &str| Self::ALL.into_iter().find(|medium| medium.text() == text);
-        let missing = || Refusal::invalid("medium", &format!("This field is one of: {WORDS}."));
-        fields.word("medium", known, WORDS)?.ok_or_else(missing)
+        fields.word("medium", known, Self::WORDS)
     }
 }
 
@@ -76,6 +84,14 @@ pub struct Participant {
     /// Their account, if they are on the care team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+}
+
+impl Participant {
+    /// Somebody of that name, as much of it as is kept.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.chars().take(TITLE_CHARS_MAX).collect(), role: None, user: None }
+    }
 }
 
 /// A time as it is kept: RFC 3339 in UTC, as it was sent where it was sent so.
@@ -113,7 +129,7 @@ fn is_utc(text: &str) -> bool {
 pub struct Log {
     /// Where.
     pub channel: ChannelId,
-    /// About what.
+    /// About what; what the marker is about if absent.
     pub item: Option<ItemId>,
     /// The open marker it closes.
     pub note: Option<ThingId>,
@@ -133,6 +149,9 @@ pub struct Log {
     /// What was decided.
     #[schemars(with = "Option<Vec<Reason>>")]
     decisions: Vec<String>,
+    /// What is to be done about it: each becomes a task in the same commit.
+    #[schemars(with = "Option<Vec<Work>>", length(max = 20))]
+    pub tasks: Vec<NewTask>,
     /// Record class; the care record if absent.
     class: Option<Class>,
 }
@@ -144,11 +163,17 @@ pub struct Logged {
     pub id: ThingId,
     /// The plan item it is about.
     pub item: ItemId,
+    /// The marker it closes; the note itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<ThingId>,
     /// How people talked.
     pub medium: Medium,
     /// When it began, RFC 3339 in UTC.
     #[schemars(with = "Time")]
     pub held_at: String,
+    /// No time could be read: `held_at` is when it came in. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at_guessed: Option<bool>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
@@ -158,14 +183,109 @@ pub struct Logged {
     /// `text` or `sbar`.
     #[serde(flatten)]
     pub words: Words,
+    /// The text was longer than what is kept. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_cut: Option<bool>,
     /// What was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<String>,
+    /// The tasks it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<ThingId>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
     /// Logged later than the site allows for, by the server's clock.
     pub late: bool,
+    /// How many minutes after the end of the discussion, where it is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_minutes: Option<i64>,
+    /// The mail it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+}
+
+/// What is kept of a mail beside its words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mail {
+    /// Its `Message-ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Its subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What the site's mail server found out about its sender (`Authentication-Results`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<String>,
+}
+
+/// A mail as it becomes a note.
+pub struct FromMail {
+    /// When what is in it was written.
+    pub held_at: Micros,
+    /// That time could not be read reliably.
+    pub held_at_guessed: bool,
+    /// Between whom, at least one.
+    pub with: Vec<Participant>,
+    /// All of its text.
+    pub text: String,
+    /// What is kept beside it.
+    pub mail: Mail,
+}
+
+impl FromMail {
+    /// What is recorded. A text over `chars_max` Unicode scalar values is cut; a time that has not come yet becomes `now`; whoever is not
+    /// on the care team is kept by name.
+    ///
+    /// # Errors
+    /// `invalid`, field `with` or `text`.
+    pub fn decide(
+        self,
+        id: ThingId,
+        item: ItemId,
+        now: Micros,
+        late_after_minutes: u32,
+        chars_max: usize,
+        member: impl Fn(UserId) -> bool,
+    ) -> Result<Logged, Refusal> {
+        let Self { held_at, held_at_guessed, mut with, text, mail } = self;
+        if with.is_empty() || with.iter().any(|one| one.name.trim().is_empty()) {
+            return Err(wrong_with());
+        }
+        for one in &mut with {
+            one.user = one.user.filter(|user| member(*user));
+        }
+        let ahead = held_at > now.saturating_add(CLOCK_AHEAD_MAX);
+        let held = if ahead { now } else { held_at };
+        let cut = text.char_indices().nth(chars_max).map(|(at, _)| at);
+        let mut data = Data::new();
+        data.insert("text".into(), text.get(..cut.unwrap_or(text.len())).unwrap_or_default().into());
+        let late_minutes = late(held, now, late_after_minutes);
+        Ok(Logged {
+            id,
+            item,
+            note: None,
+            medium: Medium::Email,
+            held_at: rfc3339(held),
+            held_at_guessed: (held_at_guessed || ahead).then_some(true),
+            ended_at: None,
+            with,
+            words: Words::parse(Fields(&data), chars_max)?,
+            text_cut: cut.map(|_| true),
+            decisions: Vec::new(),
+            tasks: Vec::new(),
+            class: None,
+            late: late_minutes.is_some(),
+            late_minutes,
+            mail: Some(mail),
+        })
+    }
+}
+
+/// How many minutes late a note is that is logged at `now`; none if it is in time.
+fn late(ended: Micros, now: Micros, after_minutes: u32) -> Option<i64> {
+    let delay = now.saturating_sub(ended);
+    (delay > Micros::from(after_minutes).saturating_mul(MINUTE)).then_some(delay / MINUTE)
 }
 
 /// Members of `note.log` that are kept for later: naming one now must not be lost in silence.
@@ -192,6 +312,7 @@ impl Log {
             with: participants(fields)?,
             words: Words::parse(fields, chars_max)?,
             decisions: fields.strings("decisions")?,
+            tasks: NewTask::parse_list(fields, "tasks", chars_max)?,
             class: Class::parse(fields)?,
         })
     }
@@ -208,7 +329,7 @@ impl Log {
         late_after_minutes: u32,
         member: impl Fn(UserId) -> bool,
     ) -> Result<Logged, Refusal> {
-        let Self { medium, held_at, ended_at, with, words, decisions, class, .. } = self;
+        let Self { note, medium, held_at, ended_at, with, words, decisions, class, .. } = self;
         let latest = now.saturating_add(CLOCK_AHEAD_MAX);
         if held_at.at > latest {
             return Err(Refusal::invalid("held_at", "This time is in the future."));
@@ -220,18 +341,24 @@ impl Log {
         if !with.iter().filter_map(|one| one.user).all(member) {
             return Err(wrong_with());
         }
-        let late = now.saturating_sub(ended) > Micros::from(late_after_minutes).saturating_mul(MINUTE);
+        let late_minutes = late(ended, now, late_after_minutes);
         Ok(Logged {
             id,
             item,
+            note,
             medium,
             held_at: held_at.text,
+            held_at_guessed: None,
             ended_at: ended_at.map(|ended| ended.text),
             with,
             words,
+            text_cut: None,
             decisions,
+            tasks: Vec::new(),
             class,
-            late,
+            late: late_minutes.is_some(),
+            late_minutes,
+            mail: None,
         })
     }
 }

@@ -152,11 +152,13 @@ pub struct SignIn {
 pub struct Notes {
     /// Minutes after the end of a discussion from which its note is a late entry.
     pub late_after_minutes: u32,
+    /// Minutes after which whoever opened a note is reminded to document it; later reminders come ever more rarely, at least daily.
+    pub remind_minutes: u32,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { late_after_minutes: 60 }
+        Self { late_after_minutes: 60, remind_minutes: 30 }
     }
 }
 
@@ -282,6 +284,9 @@ impl Config {
         }
         if !(1..=86_400).contains(&self.heads.sign_seconds) {
             return Err("[heads] sign_seconds must be 1 to 86400.".into());
+        }
+        if !(1..=1440).contains(&self.notes.remind_minutes) {
+            return Err("[notes] remind_minutes must be 1 to 1440.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

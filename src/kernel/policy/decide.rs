@@ -366,7 +366,7 @@ fn missing(right: Right) -> Refusal {
         Right::ManageTeam | Right::EndMembership(_) => "Only the lead changes the care team.",
         Right::ManageChannels => "Only the lead opens, changes and archives channels.",
         Right::Amend(_) => "Only the author amends a message.",
-        Right::Retract(_) => "Only the author or the lead retracts a message.",
+        Right::Retract(_) => "Only the author or the lead takes this back.",
         Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
         Right::Answer(_) => "A message is answered by its readers, not by its author.",
         Right::Confirm(_) => "Only the author confirms what was checked back, and only as staff.",

@@ -67,6 +67,7 @@ const RECORD: &[Migration] = migrations! {
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
     16 "0016_tasks" Both;
+    17 "0017_notes" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
 };

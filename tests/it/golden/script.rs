@@ -20,6 +20,7 @@ pub async fn play(play: &mut Play) {
     attention(play).await;
     searches(play).await;
     wrong_patient(play).await;
+    life_of_notes(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -241,4 +242,22 @@ async fn wrong_patient(play: &mut Play) {
     let socket = play.server.socket(&officer).await;
     play.actors.insert("officer", super::Actor { person: officer, socket });
     play.run("officer", "wrong_patient.list", json!({})).await;
+}
+
+async fn life_of_notes(play: &mut Play) {
+    let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
+    let open = json!({"channel": staff, "item": goal, "medium": "phone", "with": [{"name": "Dr. Osei", "role": "nephrologist"}]});
+    let marker = play.make("marker", "lead", "note.open", open.clone()).await;
+    let log = json!({"channel": staff, "note": marker, "medium": "phone", "held_at": "2026-01-02T09:00:00Z", "text": "Dialysis stays on Mondays",
+                     "with": [{"name": "Dr. Osei"}, {"name": "Nurse Example", "user": nurse}],
+                     "tasks": [{"title": "Tell the family", "owner": nurse}]});
+    play.run("lead", "note.log", log).await;
+    play.make("verdict", "nurse", "note.confirm", json!({ "note": marker })).await;
+    let dispute = json!({"note": marker, "reason": "From next week on only"});
+    play.make("objection", "nurse", "note.dispute", dispute).await;
+    let addend = json!({"note": marker, "text": "From 9 March on"});
+    play.make("addendum", "lead", "note.addend", addend).await;
+    play.run("nurse", "note.get", json!({ "note": marker })).await;
+    let vain = play.make("vain marker", "nurse", "note.open", open).await;
+    play.make("dismissal", "nurse", "note.dismiss", json!({"note": vain, "reason": "Nobody answered"})).await;
 }
