@@ -6,6 +6,7 @@ pub mod board;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod handoffs;
 pub mod identity;
 pub mod notes;
 pub mod patients;
@@ -20,6 +21,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,
+    &handoffs::Handoffs,
     &board::Board,
     &search::Search,
     &chart::Chart,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::features::tasks::State;
-use crate::kernel::base::{ItemId, Micros, PatientId, Refusal};
+use crate::kernel::base::{ItemId, Micros, PatientId, Refusal, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::policy::Holder;
@@ -43,6 +43,15 @@ pub struct Question {
 }
 
 impl Question {
+    /// Whose markers and handoffs are asked for, if not everybody's; `user` asks.
+    #[must_use]
+    pub const fn holder(&self, user: UserId) -> Option<Holder> {
+        match self.scope {
+            Scope::Mine => Some(Holder::User(user)),
+            Scope::Patient(_) => self.owner,
+        }
+    }
+
     /// Reads the command.
     ///
     /// # Errors

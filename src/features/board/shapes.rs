@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::model;
 use crate::features::care_plan::Unsorted;
+use crate::features::handoffs::Shown;
+use crate::features::notes::Marker;
 use crate::features::tasks::State;
 use crate::features::tasks::shapes::TaskShown;
 use crate::kernel::base::{ItemId, PatientId};
@@ -57,9 +59,9 @@ pub struct Board {
     /// Every column, in order.
     pub columns: Vec<Column>,
     /// Talks that are not documented yet.
-    pub notes: Vec<Value>,
+    pub notes: Vec<Marker>,
     /// Handoffs that are not accepted; none for family.
-    pub handoffs: Vec<Value>,
+    pub handoffs: Vec<Shown>,
     /// What waits to be re-linked.
     pub unsorted: Unsorted,
 }

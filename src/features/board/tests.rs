@@ -284,3 +284,33 @@ fn a_board_with_later_events_is_a_later_board() {
         panic!("{error}");
     }
 }
+
+#[tokio::test]
+async fn open_talks_and_offers_stand_beside_the_tasks() {
+    let ward = Ward::open().await;
+    let open = json!({"channel": ward.care_team, "item": ward.wound});
+    let note: ThingId = id_of(&ward.house.run(&ward.nurse, "note.open", open).await, "id");
+    let ipass =
+        json!({"illness_severity": "stable", "patient_summary": "a", "action_list": "b", "situation_awareness": "c"});
+    let offer = json!({"patient": ward.patient, "to": ward.nurse.user, "ipass": ipass});
+    let offer: ThingId = id_of(&ward.house.run(&ward.lead, "handoff.offer", offer).await, "id");
+    let shown = |board: Value| {
+        let ids = |name: &str| board[name].as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+        (ids("notes"), ids("handoffs"))
+    };
+    let (talk, offered) = (vec![json!(note)], vec![json!(offer)]);
+    assert_eq!(shown(board(&ward, &ward.lead, json!({})).await), (talk.clone(), offered.clone()));
+    assert_eq!(shown(board(&ward, &ward.daughter, json!({})).await), (vec![], vec![]));
+    assert_eq!(shown(board(&ward, &ward.lead, json!({"item": ward.wound})).await), (talk.clone(), vec![]));
+    assert_eq!(shown(board(&ward, &ward.lead, json!({"owner": ward.lead.user})).await), (vec![], vec![]));
+    let mine = async |who: &Subject| shown(ward.house.run(who, "board.get", json!({"mine": true})).await);
+    assert_eq!(mine(&ward.nurse).await, (talk.clone(), offered.clone()));
+    assert_eq!(mine(&ward.lead).await, (vec![], vec![]));
+    let decline = json!({"handoff": offer, "reason": "Not on duty"});
+    ward.house.run(&ward.nurse, "handoff.decline", decline).await;
+    assert_eq!(mine(&ward.nurse).await, (talk, vec![]));
+    assert_eq!(mine(&ward.lead).await, (vec![], offered), "a declined offer rests with whoever made it");
+    let reason = json!({"note": note, "reason": "Nobody answered"});
+    ward.house.run(&ward.nurse, "note.dismiss", reason).await;
+    assert_eq!(shown(board(&ward, &ward.nurse, json!({})).await).0, Vec::<Value>::new());
+}

@@ -5,9 +5,11 @@ use serde_json::Value;
 
 use super::model::{self, Card, ENDED_SHOWN, Question, Scope};
 use super::shapes::{Board, Column};
-use crate::features::care_plan::{self, Unsorted};
+use crate::features::care_plan::{self, Standing, Unsorted};
+use crate::features::handoffs::{self, Shown};
+use crate::features::notes::{self, Marker};
 use crate::features::tasks;
-use crate::kernel::base::{Fault, Stop, ThingId};
+use crate::kernel::base::{Fault, ItemId, Stop, ThingId, UserId};
 use crate::kernel::engine::{Data, Read, subject_sees_item};
 use crate::kernel::log::ThingKind;
 use crate::kernel::policy::audit::Draft;
@@ -17,8 +19,8 @@ use crate::kernel::policy::{Access, Holder, Permit, Right};
 #[derive(Default)]
 struct Gathered {
     cards: Vec<Card>,
-    notes: Vec<Value>,
-    handoffs: Vec<Value>,
+    notes: Vec<Marker>,
+    handoffs: Vec<Shown>,
     unsorted: Unsorted,
 }
 
@@ -80,6 +82,18 @@ async fn gather(cx: &mut Read, question: &Question, access: &Access, gathered: &
     let listed = tasks::listed(cx, access, &filter).await?;
     let card = |tasks::Listed { state, ended, task, .. }| Card { state, ended, task };
     gathered.cards.extend(listed.into_iter().map(card));
+    let markers = notes::open_markers(cx, access).await?.into_iter();
+    let wanted = question.holder(cx.subject().user);
+    let about = |item: ItemId| question.item.is_none_or(|only| only == item);
+    let rests = |with: UserId| wanted.is_none_or(|wanted| wanted == Holder::User(with));
+    gathered.notes.extend(markers.filter(|marker| about(marker.item) && rests(marker.by)));
+    let whole = care_plan::standing(cx.tx(), access.patient, Standing::Whole).await?;
+    if whole.is_some_and(about) {
+        let offers = handoffs::open(cx, access).await?.into_iter();
+        gathered.handoffs.extend(
+            offers.filter(|offer| rests(if offer.state == handoffs::State::Declined { offer.by } else { offer.to })),
+        );
+    }
     let waiting = care_plan::unsorted(cx, access).await?;
     gathered.unsorted.count += waiting.count;
     gathered.unsorted.overdue += waiting.overdue;

@@ -25,7 +25,7 @@ pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNot
 pub use meaning::{Meaning, meaning, meanings};
 pub use shapes::Unsorted;
 pub use sql::version;
-pub use views::unsorted;
+pub use views::{standing, unsorted};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};

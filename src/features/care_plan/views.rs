@@ -212,6 +212,14 @@ async fn waiting(tx: &mut Tx, readable: &Readable, item: Option<ItemId>, late: M
     Ok(Unsorted { count, overdue })
 }
 
+/// One of the two items a patient's plan has from the start.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(tx: &mut Tx, patient: PatientId, which: Standing) -> Result<Option<ItemId>, Fault> {
+    Ok(sql::standing(tx, patient, which.number()).await?)
+}
+
 /// What of a patient's record waits to be re-linked, of what the caller may read.
 ///
 /// # Errors
@@ -220,7 +228,7 @@ pub async fn unsorted(cx: &mut Read, access: &Access) -> Result<Unsorted, Fault>
     let now = cx.now();
     let readable = Readable::of(cx.subject(), access, now);
     let hours = Micros::from(cx.shared().config.plan.unsorted_hours);
-    let item = sql::standing(cx.tx(), access.patient, Standing::Unsorted.number()).await?;
+    let item = standing(cx.tx(), access.patient, Standing::Unsorted).await?;
     waiting(cx.tx(), &readable, item, now - hours * HOUR).await
 }
 

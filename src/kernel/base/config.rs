@@ -23,6 +23,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// `[notes]`
     pub notes: Notes,
+    /// `[handoffs]`
+    pub handoffs: Handoffs,
     /// `[export]`
     pub export: Export,
     /// `[plan]`
@@ -162,6 +164,20 @@ impl Default for Notes {
     }
 }
 
+/// Handoffs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handoffs {
+    /// Minutes after which whoever is to answer an offer is reminded; after twice as many whoever leads is told.
+    pub respond_minutes: u32,
+}
+
+impl Default for Handoffs {
+    fn default() -> Self {
+        Self { respond_minutes: 30 }
+    }
+}
+
 /// Chart export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -287,6 +303,9 @@ impl Config {
         }
         if !(1..=1440).contains(&self.notes.remind_minutes) {
             return Err("[notes] remind_minutes must be 1 to 1440.".into());
+        }
+        if !(1..=1440).contains(&self.handoffs.respond_minutes) {
+            return Err("[handoffs] respond_minutes must be 1 to 1440.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

@@ -68,6 +68,7 @@ const RECORD: &[Migration] = migrations! {
     15 "0015_standing" Both;
     16 "0016_tasks" Both;
     17 "0017_notes" Both;
+    19 "0019_handoffs" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
 };
