@@ -2,6 +2,7 @@
 
 use crate::kernel::engine::Feature;
 
+pub mod board;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
@@ -23,6 +24,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &tasks::Tasks,
     &notes::Notes,
     &handoffs::Handoffs,
+    &board::Board,
     &search::Search,
     &chart::Chart,
 ];

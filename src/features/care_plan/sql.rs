@@ -20,6 +20,7 @@ statements! {
     SOURCES_OF = "SELECT id, item, mac, content, revision FROM imported_resource WHERE patient = $1 ORDER BY revision";
     SOURCES_HELD = "SELECT id, patient, item, mac, content, revision, sealed FROM imported_resource WHERE patient = $1 ORDER BY id";
     SOURCE_NAME_ADD = "INSERT INTO imported_identifier (mac, resource) VALUES ($1, $2)";
+    STANDING = "SELECT id FROM plan_item WHERE patient = $1 AND standing = $2";
     STATE = "SELECT id, rev, status, open FROM plan_item WHERE id = $1";
     STATES = "SELECT id, rev, status, open FROM plan_item WHERE patient = $1";
     MEANING_ADD = "INSERT INTO plan_meaning (item, rev, patient, at) VALUES ($1, $2, $3, $4)";
@@ -196,6 +197,16 @@ pub async fn set(tx: &mut Tx, row: &ItemRow) -> sqlx::Result<()> {
 pub async fn version(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<i64>> {
     let row: Option<(i64,)> = on_db!(tx, |c| sqlx::query_as(VERSION).bind(item).fetch_optional(c).await)?;
     Ok(row.map(|(rev,)| rev))
+}
+
+/// One of the items every plan has.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(tx: &mut Tx, patient: PatientId, standing: i16) -> sqlx::Result<Option<ItemId>> {
+    let row: Option<(ItemId,)> =
+        on_db!(tx, |c| sqlx::query_as(STANDING).bind(patient).bind(standing).fetch_optional(c).await)?;
+    Ok(row.map(|(item,)| item))
 }
 
 /// The state of an item.

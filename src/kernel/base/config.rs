@@ -326,6 +326,7 @@ impl Config {
         if self.files.disk_percent_max > 100 {
             return Err("[files] disk_percent_max must be 0 to 100.".into());
         }
+        }
         if !(1..=1440).contains(&self.notes.remind_minutes) {
             return Err("[notes] remind_minutes must be 1 to 1440.".into());
         }
