@@ -11,7 +11,7 @@ use super::words::{Class, Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::shape::Reason;
+use crate::kernel::engine::shape::{Reason, Time};
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +64,22 @@ pub struct Post {
     pub ask: Option<Ask>,
     /// Record class.
     pub class: Option<Class>,
+    /// It waits until then instead of interrupting; the answer says until when.
+    pub hold: Option<Hold>,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The next check-in of its channel.
+    Checkin,
+}
+
+impl Hold {
+    fn parse(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
+        fields.word("hold", |text| (text == "checkin").then_some(Self::Checkin), "checkin")
+    }
 }
 
 /// Body of `message.posted`.
@@ -91,6 +107,10 @@ pub struct Posted {
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
+    /// When it was written, if it waited for a check-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub held_since: Option<String>,
 }
 
 /// Body of `message.amended`.
@@ -165,12 +185,12 @@ impl Posted {
     /// The same words as a new message in another record: urgency, ask and class stay, whoever and whatever it named does not.
     #[must_use]
     pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words) -> Self {
-        Self { id, item, words, reply_to: None, mentions: Vec::new(), ..self }
+        Self { id, item, words, reply_to: None, mentions: Vec::new(), held_since: None, ..self }
     }
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 4] = ["task", "hold", "files", "enc"];
+const RESERVED: [&str; 3] = ["task", "files", "enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -192,6 +212,7 @@ impl Post {
             mentions: mentions.into_iter().collect(),
             ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
+            hold: Hold::parse(fields)?,
         })
     }
 
@@ -204,7 +225,7 @@ impl Post {
         if !mentions.iter().all(|user| reads(*user)) {
             return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class })
+        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class, held_since: None })
     }
 }
 

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Marks};
 use super::attention::{self, rings};
-use super::message::{Post, Priority, Relinked, Retracted, Standing};
+use super::held;
+use super::message::{Post, Posted, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
@@ -45,6 +46,12 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     if let Some(reply) = cx.repeated(channel).await? {
         return Ok(reply);
     }
+    let hold = post.hold;
+    if hold.is_some()
+        && let Some(reply) = held::repeated(cx, channel).await?
+    {
+        return Ok(reply);
+    }
     let item = match post.reply_to {
         None => post.item,
         Some(id) => {
@@ -67,9 +74,23 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.decide(id, item, reads)?
         }
     };
-    let fact = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
-    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
+    if hold.is_some() {
+        return held::keep(cx, &permit, &posted).await;
+    }
+    publish(cx, permit.actor(), channel, item, &posted).await?;
     Ok(Reply::Recorded)
+}
+
+/// A message stands, and those it mentions hear of it.
+pub(super) async fn publish(
+    cx: &mut Write<'_>,
+    author: UserId,
+    channel: ChannelId,
+    item: ItemId,
+    posted: &Posted,
+) -> Result<(), Stop> {
+    let fact = cx.record_for(author, channel, POSTED, kind::MESSAGE, Some(item), posted.id.0, posted).await?;
+    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await
 }
 
 async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId], priority: Priority) -> Result<(), Stop> {
