@@ -5,6 +5,7 @@ use crate::kernel::engine::Feature;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod checkins;
 pub mod identity;
 pub mod notes;
 pub mod patients;
@@ -19,6 +20,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,
+    &checkins::Checkins,
     &search::Search,
     &chart::Chart,
 ];

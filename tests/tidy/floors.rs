@@ -16,6 +16,7 @@ const FEATURES: &[(&str, u8)] = &[
     ("tasks", 4),
     ("notes", 5),
     ("handoffs", 5),
+    ("checkins", 5),
     ("board", 6),
     ("search", 7),
     ("chart", 8),

@@ -73,8 +73,7 @@ pub async fn set_until(tx: &mut Tx, channel: ChannelId, until: Option<Micros>) -
 /// # Errors
 /// The database's.
 pub async fn until(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<Option<Micros>> {
-    let row: Option<(Micros,)> =
-        on_db!(tx, |c| sqlx::query_as(UNTIL_GET).bind(channel).fetch_optional(c).await)?;
+    let row: Option<(Micros,)> = on_db!(tx, |c| sqlx::query_as(UNTIL_GET).bind(channel).fetch_optional(c).await)?;
     Ok(row.map(|(until,)| until))
 }
 
@@ -82,12 +81,7 @@ pub async fn until(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<Option<Micro
 ///
 /// # Errors
 /// The database's.
-pub async fn add(
-    tx: &mut Tx,
-    row: &HeldRow,
-    place: i64,
-    key: Option<(Uuid, Vec<u8>, i64)>,
-) -> sqlx::Result<()> {
+pub async fn add(tx: &mut Tx, row: &HeldRow, place: i64, key: Option<(Uuid, Vec<u8>, i64)>) -> sqlx::Result<()> {
     let (command, mac, version) =
         key.map_or((None, None, None), |(command, mac, version)| (Some(command), Some(mac), Some(version)));
     on_db!(tx, |c| {
@@ -137,12 +131,7 @@ pub async fn places(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<(i64, i64)>
 ///
 /// # Errors
 /// The database's.
-pub async fn made_by(
-    tx: &mut Tx,
-    author: UserId,
-    command: Uuid,
-    channel: ChannelId,
-) -> sqlx::Result<Option<KeptRow>> {
+pub async fn made_by(tx: &mut Tx, author: UserId, command: Uuid, channel: ChannelId) -> sqlx::Result<Option<KeptRow>> {
     on_db!(tx, |c| sqlx::query_as(HELD_BY).bind(author).bind(command).bind(channel).fetch_optional(c).await)
 }
 
