@@ -63,6 +63,9 @@ async fn a_check_in_opens_at_its_time_and_ends_with_who_stayed_silent() {
     assert_eq!((&shown["open"]["expected"], &shown["open"]["counts"]), (&both, &json!({"expected": 2, "answered": 0})));
     assert_eq!(shown["schedule"]["questions"], shown["open"]["questions"]);
     let checkin = opened(&ward, channel).await;
+    let told = ward.house.run(&ward.nurse, "history", json!({"channel": "me", "limit": 1})).await["events"][0].clone();
+    let reminder = json!({"checkin": checkin, "channel": channel, "patient": ward.patient, "why": "checkin"});
+    assert_eq!((&told["event"], &told["data"]), (&json!("reminder"), &reminder));
     let given = ward.house.run(&ward.nurse, "checkin.answer", answer(&ward, checkin)).await;
     assert!(given["seq"].as_i64() > scheduled["seq"].as_i64());
     assert_eq!(ward.house.code(&ward.nurse, "checkin.answer", answer(&ward, checkin)).await, Code::Conflict);
