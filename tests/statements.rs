@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, files, identity, notes, patients, tasks};
+use carethread::features::{care_plan, channels, chart, checkins, files, identity, notes, patients, tasks};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -27,6 +27,8 @@ const RECORD: &[&[Statement]] = &[
     channels::sql::STATEMENTS,
     channels::wrong_patient::sql::STATEMENTS,
     channels::attention::sql::STATEMENTS,
+    channels::held::sql::STATEMENTS,
+    checkins::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
     notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,

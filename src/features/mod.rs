@@ -8,6 +8,7 @@ pub mod channels;
 pub mod chart;
 pub mod files;
 pub mod handoffs;
+pub mod checkins;
 pub mod identity;
 pub mod notes;
 pub mod patients;
@@ -25,6 +26,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &notes::Notes,
     &handoffs::Handoffs,
     &board::Board,
+    &checkins::Checkins,
     &search::Search,
     &chart::Chart,
 ];

@@ -12,7 +12,7 @@ use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, FileId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::shape::Reason;
+use crate::kernel::engine::shape::{Reason, Time};
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +68,22 @@ pub struct Post {
     /// Files uploaded to this channel, at most 20.
     #[schemars(with = "Option<Vec<FileId>>")]
     pub files: Vec<FileId>,
+    /// It waits until then instead of interrupting; the answer says until when.
+    pub hold: Option<Hold>,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The next check-in of its channel.
+    Checkin,
+}
+
+impl Hold {
+    fn parse(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
+        fields.word("hold", |text| (text == "checkin").then_some(Self::Checkin), "checkin")
+    }
 }
 
 /// Body of `message.posted`.
@@ -98,6 +114,10 @@ pub struct Posted {
     /// Files that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
+    /// When it was written, if it waited for a check-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub held_since: Option<String>,
 }
 
 /// Body of `message.amended`.
@@ -176,12 +196,12 @@ impl Posted {
     /// The same words as a new message in another record: urgency, ask and class stay, whoever and whatever it named does not.
     #[must_use]
     pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words, files: Vec<FileId>) -> Self {
-        Self { id, item, words, reply_to: None, mentions: Vec::new(), files, ..self }
+        Self { id, item, words, reply_to: None, mentions: Vec::new(), files, held_since: None, ..self }
     }
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 3] = ["task", "hold", "enc"];
+const RESERVED: [&str; 2] = ["task", "enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -192,6 +212,9 @@ impl Post {
         let fields = Fields(data);
         if let Some(field) = RESERVED.into_iter().find(|field| fields.get(field).is_some()) {
             return Err(Refusal::invalid(field, "This server does not take this field yet."));
+        }
+        if fields.get("hold").is_some() && fields.get("files").is_some() {
+            return Err(Refusal::invalid("files", "A message with files is posted at once; it does not wait."));
         }
         let mentions: BTreeSet<UserId> = fields.ids("mentions")?.into_iter().collect();
         Ok(Self {
@@ -204,6 +227,7 @@ impl Post {
             ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
             files: files::parse(fields)?,
+            hold: Hold::parse(fields)?,
         })
     }
 
@@ -216,7 +240,7 @@ impl Post {
         if !mentions.iter().all(|user| reads(*user)) {
             return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class, files })
+        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class, files, held_since: None })
     }
 }
 

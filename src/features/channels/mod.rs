@@ -8,6 +8,7 @@ mod ask;
 pub mod attention;
 mod chart;
 mod conversation;
+pub mod held;
 mod message;
 mod model;
 mod pages;
@@ -27,6 +28,7 @@ pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 use attention::shapes as attended;
 pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
+pub use held::{Held, drop_held, held_in, hold_until, release_held};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list, spans_of};
 pub use receipts::{Receipt, keep, of_entry, settle};
@@ -61,7 +63,9 @@ const OPS: &[Op] = &[
     Op::write("channel.mute", "channel").takes::<attended::MuteChannel>().answers::<attended::MuteChannel>(),
     Op::read("presence", "channel").takes::<attended::AskPresence>().answers::<attended::ChannelPresence>().polled(),
     Op::write("presence.set", "identity").takes::<attended::SetPresence>().answers::<attended::SetPresence>(),
-    Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
+    Op::write("message.post", "message").takes::<message::Post>().answers::<shapes::PostReply>(),
+    Op::read("message.held", "message").takes::<held::AskHeld>().answers::<held::HeldList>().polled(),
+    Op::write("message.unhold", "message").takes::<held::Unhold>().answers::<held::Unheld>(),
     Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
     Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
     Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
@@ -94,7 +98,7 @@ impl Feature for Channels {
             ops: OPS,
             events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
-            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
+            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS, held::sql::CLEAR_HOLD],
         }
     }
 
@@ -102,6 +106,7 @@ impl Feature for Channels {
         Box::pin(async move {
             match op {
                 "message.post" => posting::post(cx, data).await,
+                "message.unhold" => held::withdraw(cx, data).await,
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
@@ -127,6 +132,7 @@ impl Feature for Channels {
                 "history" => pages::history(cx, data).await,
                 "wrong_patient.list" => wrong_patient::list(cx, data).await,
                 "channel.list" => pages::answer_list(cx, data).await,
+                "message.held" => held::list(cx, data).await,
                 "receipts" => receipts::receipts(cx, data).await,
                 "presence" => attention::presence(cx, data).await,
                 _ => Err(UNKNOWN.into()),

@@ -7,11 +7,13 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Marks};
 use super::attention::{self, rings};
-use super::message::{Post, Priority, Relinked, Retracted, Standing};
+use super::held;
+use super::message::{Post, Posted, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
 use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::crypto::Hash;
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Ledger, Reply, Utterance, Write};
@@ -46,6 +48,12 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     if let Some(reply) = cx.repeated(channel).await? {
         return Ok(reply);
     }
+    let hold = post.hold;
+    if hold.is_some()
+        && let Some(reply) = held::repeated(cx, channel).await?
+    {
+        return Ok(reply);
+    }
     let item = match post.reply_to {
         None => post.item,
         Some(id) => {
@@ -69,9 +77,24 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.decide(id, item, reads)?
         }
     };
-    let fact = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &taken.commitments).await?;
-    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
+    if hold.is_some() {
+        return held::keep(cx, &permit, &posted).await;
+    }
+    publish(cx, permit.actor(), channel, item, &posted, &taken.commitments).await?;
     Ok(Reply::Recorded)
+}
+
+/// A message stands, and those it mentions hear of it.
+pub(super) async fn publish(
+    cx: &mut Write<'_>,
+    author: UserId,
+    channel: ChannelId,
+    item: ItemId,
+    posted: &Posted,
+    files: &[Hash],
+) -> Result<(), Stop> {
+    let fact = cx.record_for(author, channel, POSTED, kind::MESSAGE, Some(item), posted.id.0, posted, files).await?;
+    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await
 }
 
 async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId], priority: Priority) -> Result<(), Stop> {

@@ -70,6 +70,7 @@ const RECORD: &[Migration] = migrations! {
     17 "0017_notes" Both;
     18 "0018_files" Both;
     19 "0019_handoffs" Both;
+    20 "0020_checkins" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
     25 "0025_open_work" Both;
