@@ -6,6 +6,7 @@ pub mod care_plan;
 pub mod channels;
 pub mod chart;
 pub mod identity;
+pub mod intake;
 pub mod notes;
 pub mod patients;
 pub mod search;

@@ -1,0 +1,2 @@
+//! E-mail in.
+pub mod letter;
