@@ -14,7 +14,7 @@ use crate::kernel::base::{Code, Micros, Refusal, World};
 use crate::kernel::crypto::keyring::{self, Keyring};
 use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{FileProvider, KeyOwner};
-use crate::kernel::engine::{Data, Engine, Outlet, Registry, Roll, Shared, Silent};
+use crate::kernel::engine::{Data, Engine, Outlet, Registry, Roll, Shared, Silent, alarm};
 use crate::kernel::log::Vault;
 use crate::kernel::policy::{self, PersonKind, Roles, Subject};
 use crate::kernel::store::{Db, Keys, Location, Schema};
@@ -67,6 +67,11 @@ impl House {
     /// Moves the clock.
     pub fn advance(&self, by: Micros) {
         self.world.advance(by);
+    }
+
+    /// Does all that is due by the clock, and gives how much that was.
+    pub async fn ring(&self) -> usize {
+        alarm::ring_due(&self.engine, &self.command_line().await).await.expect("what is due can be looked up")
     }
 
     /// A person of that kind, with no roles.

@@ -30,7 +30,7 @@ use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
 use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
-use crate::kernel::engine::{attest, patrol};
+use crate::kernel::engine::{alarm, attest, patrol};
 use crate::kernel::live::{self, Hub};
 
 /// Files beside the sockets: databases, key file, logs.
@@ -162,6 +162,7 @@ async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     jobs.spawn(identity::keep(node.engine.clone()));
     jobs.spawn(channels::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(live::announce(node.engine.clone(), hub));
+    jobs.spawn(alarm::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(patients::keep(node.engine.clone(), operator));
     jobs.spawn(attest::keep(node.engine.clone()));
     jobs.spawn(patrol::keep(node.engine.clone()));

@@ -169,6 +169,13 @@ impl Sight {
         let links = self.links();
         for (id, item) in &mut self.items {
             item.insert("messages".into(), json!(links.values().filter(|item| *item == id).count()));
+            let owner = Some(&item["owner"]).filter(|owner| !owner.is_null() && item["status"] == "active");
+            let next = owner.and_then(|owner| party(&self.members, owner)).map_or(Value::Null, |mut next| {
+                next["due"] = item["due"].clone();
+                next["why"] = json!("owner");
+                next
+            });
+            item.insert("next".into(), next);
         }
         for (id, channel) in &mut self.channels {
             let entries = &self.history[id];
@@ -186,6 +193,22 @@ impl Sight {
         }
         self
     }
+}
+
+/// Who stands for an owner: they themselves while they are there, else whoever leads.
+fn party(members: &BTreeMap<String, Map<String, Value>>, owner: &Value) -> Option<Value> {
+    let held = |one: &Value| {
+        let holds = |member: &Map<String, Value>| {
+            member["family"] == false && member["responsibilities"].as_array().is_some_and(|held| held.contains(one))
+        };
+        members.values().any(holds)
+    };
+    match owner {
+        Value::String(user) if members.contains_key(user) => return Some(json!({"user": user})),
+        Value::Object(_) if held(&owner["responsibility"]) => return Some(owner.clone()),
+        _ => {}
+    }
+    held(&json!("lead")).then(|| json!({"responsibility": "lead"}))
 }
 
 /// Steps of people at work, some of them refused.

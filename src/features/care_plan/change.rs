@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Owner, Standing};
+use super::entries::{ADDED, Added, CHANGED, CLOSED, Changed, Closed, Content, Kind, Standing};
+use super::meaning;
 use super::model::{self, Item};
 use super::sql::{self, ItemRow};
-use super::views::{self, Readable, View};
+use super::views::{self, View};
 use crate::features::patients::Registered;
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Data, Ledger, Reply, Write, subject_sees_item};
 use crate::kernel::log::{Fact, Thing, ThingKind};
-use crate::kernel::policy::{Access, Audience, Right};
+use crate::kernel::policy::{Access, Audience, Holder, Right};
 
 /// What the named thing of a standing item has for its kind.
 const STANDING: i16 = 0;
@@ -77,9 +78,9 @@ async fn with_current(cx: &mut Write<'_>, found: &Found, refusal: Refusal) -> St
     if refusal.code != Code::Conflict {
         return refusal.into();
     }
-    let readable = Readable::of(cx.subject(), &found.access, cx.now());
-    let ledger = cx.ledger();
-    match views::current(ledger.tx(), &found.row, found.content.clone(), &readable).await {
+    let (subject, now) = (cx.subject(), cx.now());
+    let tx = cx.ledger().tx();
+    match views::current(tx, &found.row, found.content.clone(), subject, &found.access, now).await {
         Ok(current) => refusal.with("current", current).into(),
         Err(fault) => fault.into(),
     }
@@ -90,7 +91,7 @@ async fn names_what_is_there(
     cx: &mut Write<'_>,
     access: &Access,
     addresses: &[ItemId],
-    owner: Option<&Owner>,
+    owner: Option<&Holder>,
 ) -> Result<(), Stop> {
     for item in addresses {
         let thing = cx.ledger().thing(ThingId(item.0)).await?;
@@ -99,7 +100,7 @@ async fn names_what_is_there(
         }
     }
     match owner {
-        Some(Owner::User(user)) if access.member(*user, cx.now()).is_none() => {
+        Some(Holder::User(user)) if access.member(*user, cx.now()).is_none() => {
             Err(Refusal::not_found().field("owner").into())
         }
         _ => Ok(()),
@@ -282,7 +283,12 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         CHANGED => {
             let body: Changed = fact.read()?;
             let (mut row, mut view) = standing(ledger, fact.patient, body.item).await?;
+            let said = view.content.clone();
             body.lay_over(&mut view.content);
+            let other = body.status.as_ref().is_some_and(|status| *status != row.status);
+            if other || meaning::changed(&said, &view.content) {
+                sql::add_meaning(ledger.change(), fact.patient, body.item, body.rev, fact.at).await?;
+            }
             let seen_anew = body.shared == Some(true) && !row.shared;
             let seen_no_more = body.shared == Some(false) && row.shared;
             row.rev = body.rev;
@@ -297,6 +303,7 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         CLOSED => {
             let body: Closed = fact.read()?;
             let (mut row, view) = standing(ledger, fact.patient, body.item).await?;
+            sql::add_meaning(ledger.change(), fact.patient, body.item, body.rev, fact.at).await?;
             row.rev = body.rev;
             row.open = false;
             row.status = body.status;

@@ -5,8 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::entries::{ADDED, Added, Code, Content, Kind, Owner};
+use super::entries::{ADDED, Added, Code, Content, Kind};
 use crate::kernel::log::Fact;
+use crate::kernel::policy::Holder;
 
 /// The resources of an entry; none for entries that only change another.
 pub(super) fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
@@ -138,7 +139,7 @@ fn task(context: &Value, item: &Added) -> Value {
         _ => "ready",
     };
     let owner = match &item.content.owner {
-        Some(Owner::User(user)) => context["known"].get(user.to_string()).unwrap_or(&context["team"]),
+        Some(Holder::User(user)) => context["known"].get(user.to_string()).unwrap_or(&context["team"]),
         _ => &context["team"],
     };
     let goals = context["goals"].as_array().map(Vec::as_slice).unwrap_or_default();

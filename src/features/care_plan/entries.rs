@@ -4,10 +4,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::features::patients::Responsibility;
-use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, UserId};
+use crate::kernel::base::{Fault, ItemId, PatientId, ThingId};
 use crate::kernel::engine::{Event, Utterance};
 use crate::kernel::log::scan::Line;
+use crate::kernel::policy::Holder;
 
 /// The events of this feature.
 pub const EVENTS: &[Event] = &[Event::of::<Added>(ADDED), Event::of::<Changed>(CHANGED), Event::of::<Closed>(CLOSED)];
@@ -85,19 +85,6 @@ pub struct Code {
     pub display: Option<String>,
 }
 
-/// Who an item rests with.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Owner {
-    /// A person.
-    User(UserId),
-    /// Whoever holds it.
-    Responsibility {
-        /// What they hold.
-        responsibility: Responsibility,
-    },
-}
-
 /// Where an imported item came from.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Source {
@@ -140,7 +127,7 @@ pub struct Content {
     pub codes: Vec<Code>,
     /// Who it rests with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// A day, or a time in RFC 3339, as it was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<String>,
@@ -202,7 +189,7 @@ pub struct Changed {
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Option<Owner>>,
+    pub owner: Option<Option<Holder>>,
     /// When it is due.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub due: Option<Option<String>>,

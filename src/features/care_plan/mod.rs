@@ -6,8 +6,10 @@
 mod arrival;
 mod change;
 mod chart;
+mod claims;
 mod entries;
 pub mod import;
+mod meaning;
 mod model;
 pub mod shapes;
 pub mod sql;
@@ -18,7 +20,10 @@ mod views;
 use serde_json::Value;
 
 pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
-pub use entries::{Added, Changed, Closed, Code, Content, Kind, Owner, Source, SourceNote, Standing};
+pub use claims::{Claim, Next, Weight, Why, claim, release};
+pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
+pub use meaning::{Meaning, meaning, meanings};
+pub use sql::version;
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
@@ -41,7 +46,7 @@ const FACE: Face = Face {
     ],
     events: entries::EVENTS,
     reacts_to: &["patient.registered"],
-    clear: &[sql::CLEAR_ITEM],
+    clear: &[sql::CLEAR_ITEM, sql::CLEAR_CLAIM, sql::CLEAR_MEANING],
 };
 
 impl Feature for CarePlan {

@@ -3,13 +3,14 @@
 
 use serde_json::Value;
 
-use super::entries::{Changed, Code, Content, Kind, Owner, Standing};
-use crate::features::patients::{Responsibility, is_date};
+use super::entries::{Changed, Code, Content, Kind, Standing};
+use crate::features::patients::is_date;
 use crate::kernel::base::limits::{REASON_CHARS_MAX, TITLE_CHARS_MAX};
 use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{self, ItemId, PatientId, Refusal};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
+use crate::kernel::policy::Holder;
 
 /// Codings of one item: far beyond what sources give, so that an entry stays small.
 pub const CODES_MAX: usize = 50;
@@ -154,18 +155,8 @@ fn codes(fields: Fields<'_>) -> Result<Vec<Code>, Refusal> {
         .collect()
 }
 
-fn owner(fields: Fields<'_>) -> Result<Option<Owner>, Refusal> {
-    const FIELD: &str = "owner";
-    let wrong =
-        || Refusal::invalid(FIELD, "This field is a user's id, or {\"responsibility\": lead, plan or barriers}.");
-    match fields.get(FIELD) {
-        None => Ok(None),
-        Some(Value::String(text)) => text.parse().map(|user| Some(Owner::User(user))).map_err(|_| wrong()),
-        Some(other) => {
-            let held = other.get("responsibility").and_then(Value::as_str).and_then(Responsibility::from_text);
-            held.map(|responsibility| Some(Owner::Responsibility { responsibility })).ok_or_else(wrong)
-        }
-    }
+fn owner(fields: Fields<'_>) -> Result<Option<Holder>, Refusal> {
+    fields.get("owner").map_or(Ok(None), |value| Holder::read("owner", value))
 }
 
 fn due(fields: Fields<'_>) -> Result<Option<String>, Refusal> {

@@ -4,9 +4,11 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::entries::{Code, Kind, Owner, Source, SourceNote, Standing};
+use super::claims::Next;
+use super::entries::{Code, Kind, Source, SourceNote, Standing};
 use crate::kernel::base::{ItemId, PatientId};
-use crate::kernel::engine::shape::{Due, Reason, Text, Time, Title};
+use crate::kernel::engine::shape::{Due, Reason, Text, Title};
+use crate::kernel::policy::Holder;
 
 /// The plan of a patient.
 #[derive(JsonSchema)]
@@ -34,7 +36,7 @@ pub struct AddItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -64,7 +66,7 @@ pub struct ChangeItem {
     #[schemars(length(max = 50))]
     pub codes: Option<Vec<Code>>,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due.
     #[schemars(with = "Option<Due>")]
     pub due: Option<String>,
@@ -120,18 +122,6 @@ pub struct ItemReply {
     pub status: Option<String>,
 }
 
-/// Who must act on an item.
-#[derive(Serialize, JsonSchema)]
-pub struct Next {
-    /// A person, or whoever holds a responsibility.
-    pub owner: Owner,
-    /// By when.
-    #[schemars(with = "Option<Time>")]
-    pub due: Option<String>,
-    /// Why.
-    pub reason: String,
-}
-
 /// A plan item with what is linked to it, counted over what you may read.
 #[derive(Serialize, JsonSchema)]
 pub struct PlanItem {
@@ -148,7 +138,7 @@ pub struct PlanItem {
     /// Its state in a word.
     pub status: String,
     /// Who it rests with.
-    pub owner: Option<Owner>,
+    pub owner: Option<Holder>,
     /// When it is due, as it was given.
     pub due: Option<String>,
     /// Items it serves.

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::kernel::base::{ItemId, PatientId};
+use super::claims::Claim;
+use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, ThingId, UserId};
+use crate::kernel::policy::{Holder, Responsibility};
 use crate::kernel::store::{Tx, on_db, statements};
 
 statements! {
@@ -18,6 +20,17 @@ statements! {
     SOURCES_OF = "SELECT id, item, mac, content, revision FROM imported_resource WHERE patient = $1 ORDER BY revision";
     SOURCES_HELD = "SELECT id, patient, item, mac, content, revision, sealed FROM imported_resource WHERE patient = $1 ORDER BY id";
     SOURCE_NAME_ADD = "INSERT INTO imported_identifier (mac, resource) VALUES ($1, $2)";
+    STATE = "SELECT id, rev, status, open FROM plan_item WHERE id = $1";
+    STATES = "SELECT id, rev, status, open FROM plan_item WHERE patient = $1";
+    MEANING_ADD = "INSERT INTO plan_meaning (item, rev, patient, at) VALUES ($1, $2, $3, $4)";
+    MEANINGS_OF = "SELECT rev, at FROM plan_meaning WHERE item = $1 ORDER BY rev";
+    MEANINGS = "SELECT item, rev, at FROM plan_meaning WHERE patient = $1 ORDER BY rev";
+    CLEAR_MEANING = "DELETE FROM plan_meaning";
+    VERSION = "SELECT rev FROM plan_item WHERE id = $1";
+    CLAIM_PUT = "INSERT INTO plan_claim (source, item, patient, channel, seq, holder_user, holder_responsibility, due, weight, why) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source) DO UPDATE SET item = excluded.item, patient = excluded.patient, channel = excluded.channel, seq = excluded.seq, holder_user = excluded.holder_user, holder_responsibility = excluded.holder_responsibility, due = excluded.due, weight = excluded.weight, why = excluded.why";
+    CLAIM_END = "DELETE FROM plan_claim WHERE source = $1";
+    CLAIMS = "SELECT source, item, patient, channel, seq, holder_user, holder_responsibility, due, weight, why FROM plan_claim WHERE patient = $1";
+    CLEAR_CLAIM = "DELETE FROM plan_claim";
     SOURCE_NAMED = "SELECT resource FROM imported_identifier WHERE mac = $1 ORDER BY resource";
 }
 
@@ -80,6 +93,44 @@ pub struct SourceHeld {
     pub revision: i64,
 }
 
+/// What an item is held against: all but its words.
+#[derive(sqlx::FromRow)]
+pub struct StateRow {
+    /// The item.
+    pub id: ItemId,
+    /// Its number.
+    pub rev: i64,
+    /// Its state in a word.
+    pub status: String,
+    /// Not over.
+    pub open: bool,
+}
+
+/// A row of `plan_claim`.
+#[derive(sqlx::FromRow)]
+pub struct ClaimRow {
+    /// What waits.
+    pub source: ThingId,
+    /// On which item.
+    pub item: ItemId,
+    /// Whose plan.
+    pub patient: PatientId,
+    /// Where its entry stands.
+    pub channel: ChannelId,
+    /// The place there.
+    pub seq: i64,
+    /// Who must act, if a person.
+    pub holder_user: Option<UserId>,
+    /// Who must act, if whoever holds [`Responsibility`], as a number.
+    pub holder_responsibility: Option<i16>,
+    /// By when.
+    pub due: Option<Micros>,
+    /// [`super::Weight`] as a number.
+    pub weight: i16,
+    /// [`super::Why`] as a number.
+    pub why: i16,
+}
+
 /// Adds an item.
 ///
 /// # Errors
@@ -136,6 +187,98 @@ pub async fn set(tx: &mut Tx, row: &ItemRow) -> sqlx::Result<()> {
             .await
             .map(drop)
     })
+}
+
+/// An item's number as it is now.
+///
+/// # Errors
+/// The database's.
+pub async fn version(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<i64>> {
+    let row: Option<(i64,)> = on_db!(tx, |c| sqlx::query_as(VERSION).bind(item).fetch_optional(c).await)?;
+    Ok(row.map(|(rev,)| rev))
+}
+
+/// The state of an item.
+///
+/// # Errors
+/// The database's.
+pub async fn state(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<StateRow>> {
+    on_db!(tx, |c| sqlx::query_as(STATE).bind(item).fetch_optional(c).await)
+}
+
+/// The states of a patient's items, closed ones too.
+///
+/// # Errors
+/// The database's.
+pub async fn states(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<StateRow>> {
+    on_db!(tx, |c| sqlx::query_as(STATES).bind(patient).fetch_all(c).await)
+}
+
+/// From this number on an item means something else.
+///
+/// # Errors
+/// The database's.
+pub async fn add_meaning(tx: &mut Tx, patient: PatientId, item: ItemId, rev: i64, at: Micros) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(MEANING_ADD).bind(item).bind(rev).bind(patient).bind(at).execute(c).await.map(drop))
+}
+
+/// The numbers from which on an item meant something else, ascending, with their times.
+///
+/// # Errors
+/// The database's.
+pub async fn meanings_of(tx: &mut Tx, item: ItemId) -> sqlx::Result<Vec<(i64, Micros)>> {
+    on_db!(tx, |c| sqlx::query_as(MEANINGS_OF).bind(item).fetch_all(c).await)
+}
+
+/// The same of all items of a patient.
+///
+/// # Errors
+/// The database's.
+pub async fn meanings(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<(ItemId, i64, Micros)>> {
+    on_db!(tx, |c| sqlx::query_as(MEANINGS).bind(patient).fetch_all(c).await)
+}
+
+/// Writes a claim in place of what its source claimed before.
+///
+/// # Errors
+/// The database's.
+pub async fn put_claim(tx: &mut Tx, claim: &Claim) -> sqlx::Result<()> {
+    let (user, responsibility) = match claim.holder {
+        Holder::User(user) => (Some(user), None),
+        Holder::Responsibility { responsibility } => (None, Some(Responsibility::number(responsibility))),
+    };
+    on_db!(tx, |c| {
+        sqlx::query(CLAIM_PUT)
+            .bind(claim.source)
+            .bind(claim.item)
+            .bind(claim.patient)
+            .bind(claim.channel)
+            .bind(claim.seq)
+            .bind(user)
+            .bind(responsibility)
+            .bind(claim.due)
+            .bind(claim.weight.number())
+            .bind(claim.why.number())
+            .execute(c)
+            .await
+            .map(drop)
+    })
+}
+
+/// Takes a claim away.
+///
+/// # Errors
+/// The database's.
+pub async fn end_claim(tx: &mut Tx, source: ThingId) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(CLAIM_END).bind(source).execute(c).await.map(drop))
+}
+
+/// The claims on a patient's items.
+///
+/// # Errors
+/// The database's.
+pub async fn claims(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<ClaimRow>> {
+    on_db!(tx, |c| sqlx::query_as(CLAIMS).bind(patient).fetch_all(c).await)
 }
 
 /// Keeps a resource.

@@ -32,19 +32,19 @@ impl Ward {
         }
     }
 
-    async fn member(&self, kind: PersonKind, held: Value) -> Subject {
+    pub async fn member(&self, kind: PersonKind, held: Value) -> Subject {
         let user = self.house.person(&format!("member-{}", self.house.world.id()), kind).await;
         let data = json!({"patient": self.patient, "user": user.user, "role": "Member", "responsibilities": held});
         self.house.run(&self.lead, "team.add", data).await;
         user
     }
 
-    async fn shared_channel(&self) -> ChannelId {
+    pub async fn shared_channel(&self) -> ChannelId {
         let data = json!({"patient": self.patient, "name": "Family", "audience": "shared"});
         id_of(&self.house.run(&self.lead, "channel.open", data).await, "id")
     }
 
-    async fn add(&self, more: Value) -> Value {
+    pub async fn add(&self, more: Value) -> Value {
         let mut data = json!({"patient": self.patient, "kind": "goal", "title": "Walk"});
         data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.house.run(&self.lead, "plan_item.add", data).await
@@ -55,12 +55,12 @@ impl Ward {
         answer["items"].as_array().unwrap().clone()
     }
 
-    async fn events(&self, who: &Subject, channel: ChannelId) -> Vec<Value> {
+    pub async fn events(&self, who: &Subject, channel: ChannelId) -> Vec<Value> {
         let answer = self.house.run(who, "history", json!({"channel": channel, "limit": 200})).await;
         answer["events"].as_array().unwrap().clone()
     }
 
-    async fn post(&self, who: &Subject, channel: ChannelId, item: ItemId) {
+    pub async fn post(&self, who: &Subject, channel: ChannelId, item: ItemId) {
         self.house.run(who, "message.post", json!({"channel": channel, "item": item, "text": "words"})).await;
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::claims::{Claims, Next};
 use super::entries::{Content, Kind, Standing};
 use super::sql::{self, ItemRow};
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Stop, ThingId};
@@ -44,6 +45,14 @@ impl Readable {
             }
         }
         readable
+    }
+
+    /// Whether an entry is theirs to read.
+    pub(super) fn holds(&self, channel: ChannelId, seq: i64) -> bool {
+        let within = |(part, span): &(ChannelId, Interval)| {
+            *part == channel && span.from <= seq && span.to.is_none_or(|to| seq <= to)
+        };
+        self.whole.contains(&channel) || self.parts.iter().any(within)
     }
 
     async fn linked(&self, tx: &mut Tx, items: &[ItemId], before: ThingId) -> Result<Vec<Linked>, Fault> {
@@ -105,7 +114,13 @@ pub(super) async fn view(vault: &Vault, row: &ItemRow) -> Result<View, Fault> {
 }
 
 /// An item as `plan.items` shows it. Family is not told of items they do not see, nor of what the source's staff noted.
-fn shown(row: &ItemRow, content: Content, counts: Counts, family: Option<&HashSet<ItemId>>) -> Value {
+fn shown(
+    row: &ItemRow,
+    content: Content,
+    counts: Counts,
+    next: Option<Next>,
+    family: Option<&HashSet<ItemId>>,
+) -> Value {
     let Content { title, detail, codes, owner, due, mut addresses, source, notes } = content;
     addresses.retain(|item| family.is_none_or(|hidden| !hidden.contains(item)));
     let mut item: Map<String, Value> = Map::new();
@@ -125,8 +140,7 @@ fn shown(row: &ItemRow, content: Content, counts: Counts, family: Option<&HashSe
     put("version", json!(row.rev));
     put("messages", json!(counts.messages));
     put("open_tasks", json!(counts.open_tasks));
-    // Nobody has been asked to act on an item yet: that is what tasks will say.
-    put("next", Value::Null);
+    put("next", json!(next));
     if let Some(standing) = row.standing.and_then(Standing::from_number) {
         put("standing", json!(standing));
     }
@@ -140,10 +154,19 @@ fn shown(row: &ItemRow, content: Content, counts: Counts, family: Option<&HashSe
 }
 
 /// One item as `plan.items` would show it to a member of staff: what a `conflict` carries.
-pub(super) async fn current(tx: &mut Tx, row: &ItemRow, content: Content, readable: &Readable) -> Result<Value, Fault> {
+pub(super) async fn current(
+    tx: &mut Tx,
+    row: &ItemRow,
+    content: Content,
+    subject: &Subject,
+    access: &Access,
+    now: Micros,
+) -> Result<Value, Fault> {
+    let readable = Readable::of(subject, access, now);
     let linked = readable.linked(tx, &[row.id], NO_BOUND).await?;
     let counts = counted(&linked).get(&row.id).copied().unwrap_or_default();
-    Ok(shown(row, content, counts, None))
+    let next = Claims::of(tx, row.patient, &readable).await?.next(row, &content, access, now);
+    Ok(shown(row, content, counts, next, None))
 }
 
 /// `plan.items`
@@ -169,13 +192,15 @@ pub(super) async fn items(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let late = counted(&readable.linked(tx, &waiting, first_id_at(now - hours * HOUR)).await?);
     let count = waiting.first().map_or(0, |id| of(id).messages);
     let overdue = waiting.first().and_then(|id| late.get(id)).map_or(0, |counts| counts.messages);
+    let claims = Claims::of(tx, patient, &readable).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
         let View { mut content, told } = view(vault, row).await?;
+        let next = claims.next(row, &content, &access, now);
         if permit.family() {
             content.addresses = told;
         }
-        items.push(shown(row, content, of(&row.id), permit.family().then_some(&hidden)));
+        items.push(shown(row, content, of(&row.id), next, permit.family().then_some(&hidden)));
     }
     Ok(json!({ "items": items, "unsorted": { "count": count, "overdue": overdue } }))
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::shapes::Invited;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
-use crate::kernel::engine::Event;
 use crate::kernel::engine::shape::{Date, Time, Title};
-use crate::kernel::policy::Member;
+use crate::kernel::engine::{Event, nudge};
+use crate::kernel::policy::Responsibility;
 
 /// The events of this feature.
 pub const EVENTS: &[Event] = &[
@@ -17,6 +17,9 @@ pub const EVENTS: &[Event] = &[
     Event::of::<Membership>(CHANGED),
     Event::of::<Departure>(LEFT),
     Event::personal::<Invited>("invited"),
+    nudge::EVENTS[0],
+    nudge::EVENTS[1],
+    nudge::EVENTS[2],
 ];
 /// A patient is there, with everything every patient starts with.
 pub const REGISTERED: &str = "patient.registered";
@@ -90,44 +93,21 @@ pub struct Registered {
     pub lead: Option<UserId>,
 }
 
-/// What a member answers for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Responsibility {
-    /// The one accountable person.
-    Lead,
-    /// The plan.
-    Plan,
-    /// Its barriers.
-    Barriers,
-}
-
-impl Responsibility {
-    /// Every one, in order.
-    pub const ALL: [Self; 3] = [Self::Lead, Self::Plan, Self::Barriers];
-
-    /// As on the wire.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Lead => "lead",
-            Self::Plan => "plan",
-            Self::Barriers => "barriers",
-        }
-    }
-
-    /// From the wire.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.text() == text)
-    }
-
-    /// Those of a membership, in order.
-    #[must_use]
-    pub fn of(member: &Member) -> Vec<Self> {
-        let held = [(Self::Lead, member.lead), (Self::Plan, member.plan), (Self::Barriers, member.barriers)];
-        held.into_iter().filter(|(_, held)| *held).map(|(one, _)| one).collect()
-    }
+/// Who stands in for a member, in what, from when to when.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Covered {
+    /// In what.
+    pub responsibility: Responsibility,
+    /// Who stands in; null where nobody does any more.
+    pub user: Option<UserId>,
+    /// From when, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub from: Option<String>,
+    /// Until when, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub until: Option<String>,
 }
 
 /// Body of `team.joined` and `team.changed`: the membership as it is from here on. One such entry stands in each channel the person
@@ -155,6 +135,9 @@ pub struct Membership {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Somebody stands in for them in one responsibility, instead of who did before: what this entry says besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<Covered>,
 }
 
 /// Body of `team.left`.

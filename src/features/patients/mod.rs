@@ -2,6 +2,7 @@
 //! Does not know: plan items, messages. What every patient starts with besides is made by those who react to `patient.registered`.
 //! Invariant: a change of membership is one entry in each channel the person reads, the plan channel's first.
 
+mod cover;
 mod entries;
 mod keep;
 mod model;
@@ -15,7 +16,7 @@ mod views;
 
 use serde_json::Value;
 
-pub use entries::{Departure, Identifier, Identity, Membership, Registered, Responsibility, StandingItems};
+pub use entries::{Covered, Departure, Identifier, Identity, Membership, Registered, StandingItems};
 pub use keep::{expire_due, keep};
 pub use model::{IDENTIFIERS_MAX, is_date};
 pub use register::register;
@@ -42,6 +43,7 @@ const FACE: Face = Face {
         Op::write("team.add", "team").takes::<model::Add>().records::<shapes::TeamReply>(),
         Op::write("team.change", "team").takes::<model::Change>().records::<shapes::TeamReply>(),
         Op::write("team.remove", "team").takes::<model::Remove>().records::<shapes::TeamReply>(),
+        Op::write("team.cover", "team").takes::<cover::NameCover>().records::<shapes::TeamReply>(),
         Op::write("team.expire", "team").internal(),
     ],
     events: entries::EVENTS,
@@ -61,6 +63,7 @@ impl Feature for Patients {
                 "team.add" => team::add(cx, data).await,
                 "team.change" => team::change(cx, data).await,
                 "team.remove" => team::remove(cx, data).await,
+                "team.cover" => cover::name(cx, data).await,
                 "team.expire" => team::expire(cx, data).await,
                 _ => Err(Fault::Defect("an op of another feature").into()),
             }

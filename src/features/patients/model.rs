@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::entries::{Identifier, Identity, Responsibility};
+use super::entries::{Identifier, Identity};
 use crate::kernel::base::limits::{REASON_CHARS_MAX, TITLE_CHARS_MAX};
 use crate::kernel::base::{Micros, PatientId, Refusal, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::shape::{Reason, Time, Title};
-use crate::kernel::policy::Member;
+use crate::kernel::policy::{Member, Responsibility};
 
 /// Identifiers of one patient: far beyond what any chart gives, so that an entry stays small.
 pub const IDENTIFIERS_MAX: usize = 50;

@@ -1,13 +1,13 @@
 //! A patient comes to be: key, plan channel, the entry others follow, the lead.
 
-use super::entries::{self, Identity, REGISTERED, Registered, Responsibility, StandingItems};
+use super::entries::{self, Identity, REGISTERED, Registered, StandingItems};
 use super::{identifier_mac, sql, team};
 use crate::kernel::base::{ChannelId, Fault, ItemId, PatientId, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::crypto::seal::Purpose;
 use crate::kernel::engine::{Ledger, Write};
 use crate::kernel::log::Fact;
-use crate::kernel::policy::{Audience, ChannelKind, Member};
+use crate::kernel::policy::{Audience, ChannelKind, Member, Responsibility};
 
 /// Written once, never changed: a patient's identity has one version.
 pub(super) const REVISION: i64 = 1;
@@ -43,6 +43,7 @@ pub async fn register(cx: &mut Write<'_>, identity: Identity, lead: Option<UserI
             family: false,
             until: None,
             reason: None,
+            cover: None,
         };
         team::join(cx, membership, &member).await?;
     }

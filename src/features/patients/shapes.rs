@@ -4,9 +4,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::entries::{Identity, Responsibility, StandingItems};
+use super::entries::{Covered, Identity, StandingItems};
 use crate::kernel::base::{ChannelId, PatientId, UserId};
 use crate::kernel::engine::shape::Time;
+use crate::kernel::policy::Responsibility;
 
 /// Names a patient.
 #[derive(JsonSchema)]
@@ -80,6 +81,9 @@ pub struct TeamMember {
     /// When it ends by itself.
     #[schemars(with = "Option<Time>")]
     pub until: Option<String>,
+    /// Who stands in for them, now or later; absent where nobody does, and for patient and family.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub covers: Vec<Covered>,
     /// When it ended; of past members only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]

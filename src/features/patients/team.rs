@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::entries::{CHANGED, Departure, JOINED, LEFT, Membership, Responsibility};
+use super::cover;
+use super::entries::{CHANGED, Departure, JOINED, LEFT, Membership};
 use super::model::{self, Add, Change, Remove};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Data, Ledger, Reply, Write};
 use crate::kernel::log::{self, Fact};
-use crate::kernel::policy::{self, Access, Audience, Member, Right};
+use crate::kernel::policy::{self, Access, Audience, Member, Responsibility, Right};
 
 /// What a role text is sealed to; its row is the membership's.
 pub(super) const ROLE_REVISION: i64 = 0;
@@ -30,7 +31,7 @@ impl Membership {
         })
     }
 
-    fn of(patient: PatientId, user: UserId, role: String, member: &Member, reason: Option<String>) -> Self {
+    pub(super) fn of(patient: PatientId, user: UserId, role: String, member: &Member, reason: Option<String>) -> Self {
         Self {
             id: None,
             patient,
@@ -40,6 +41,7 @@ impl Membership {
             family: member.family,
             until: member.until.map(rfc3339),
             reason,
+            cover: None,
         }
     }
 }
@@ -53,7 +55,7 @@ fn reads(audience: Audience, family: bool) -> bool {
     }
 }
 
-fn family_reads(access: &Access, channel: ChannelId) -> bool {
+pub(super) fn family_reads(access: &Access, channel: ChannelId) -> bool {
     access.channels.get(&channel).is_some_and(|channel| channel.audience == Audience::Shared)
 }
 
@@ -64,16 +66,16 @@ fn told(access: &Access, channel: ChannelId, membership: &Membership) -> Members
 }
 
 /// The plan channel first, whoever it is about: there stands the entry that the projection follows and the reply names.
-fn with_plan_first(plan: ChannelId, others: impl IntoIterator<Item = ChannelId>) -> Vec<ChannelId> {
+pub(super) fn with_plan_first(plan: ChannelId, others: impl IntoIterator<Item = ChannelId>) -> Vec<ChannelId> {
     let others: BTreeSet<ChannelId> = others.into_iter().filter(|id| *id != plan).collect();
     std::iter::once(plan).chain(others).collect()
 }
 
-fn plan_of(access: &Access) -> Result<ChannelId, Fault> {
+pub(super) fn plan_of(access: &Access) -> Result<ChannelId, Fault> {
     access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))
 }
 
-async fn standing(ledger: &mut Ledger, patient: PatientId) -> Result<std::sync::Arc<Access>, Stop> {
+pub(super) async fn standing(ledger: &mut Ledger, patient: PatientId) -> Result<std::sync::Arc<Access>, Stop> {
     Ok(ledger.access(patient).await?.ok_or_else(Refusal::not_found)?)
 }
 
@@ -135,7 +137,11 @@ async fn former(
 }
 
 /// The row and the role text of a current membership.
-async fn role_of(ledger: &mut Ledger, patient: PatientId, user: UserId) -> Result<(uuid::Uuid, String), Fault> {
+pub(super) async fn role_of(
+    ledger: &mut Ledger,
+    patient: PatientId,
+    user: UserId,
+) -> Result<(uuid::Uuid, String), Fault> {
     let rows = policy::sql::member_rows(ledger.tx(), patient).await?;
     let row = rows.into_iter().find(|row| row.member == user && row.ended.is_none());
     let row = row.ok_or(Fault::Integrity("a member without a membership"))?;
@@ -285,7 +291,8 @@ pub(super) async fn project_changed(ledger: &mut Ledger, fact: &Fact) -> Result<
     take_lead(ledger, &access, &body).await?;
     let (row, _) = role_of(ledger, fact.patient, body.user).await?;
     let role = ledger.seal_view(fact.patient, row, ROLE_REVISION, body.role.as_bytes()).await?;
-    ledger.set_member(fact.patient, body.user, body.member()?, role).await
+    ledger.set_member(fact.patient, body.user, body.member()?, role).await?;
+    cover::project(ledger, fact, &body).await
 }
 
 /// Follows `team.left`.

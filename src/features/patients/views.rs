@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::entries::{Identity, Responsibility};
+use super::cover;
+use super::entries::Identity;
 use super::identity_of;
 use super::team::{ROLE_REVISION, text};
 use crate::features::identity;
@@ -11,7 +12,7 @@ use crate::kernel::base::{Fault, PatientId, Stop, UserId};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read};
 use crate::kernel::policy::sql::MemberRow;
-use crate::kernel::policy::{self, Access, Member, Permit, Right};
+use crate::kernel::policy::{self, Access, Member, Permit, Responsibility, Right};
 
 /// `patient.get`
 pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
@@ -54,7 +55,7 @@ fn members_of(identity: &Identity) -> Result<Data, Fault> {
 /// `team.list`
 pub(super) async fn team(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let patient: PatientId = Fields(data).required_id("patient")?;
-    cx.permit_patient(Right::SeePatient, patient).await?;
+    let (permit, access) = cx.permit_patient(Right::SeePatient, patient).await?;
     let rows = policy::sql::member_rows(cx.tx(), patient).await?;
     let users: Vec<UserId> = rows.iter().map(|row| row.member).collect();
     let accounts = identity::accounts(cx, &users).await?;
@@ -65,6 +66,10 @@ pub(super) async fn team(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         if let (Some(account), Some(object)) = (accounts.get(&row.member), member.as_object_mut()) {
             object.insert("handle".into(), account.handle.as_str().into());
             object.insert("name".into(), account.name.reveal().as_str().into());
+        }
+        let covers = if permit.family() { Vec::new() } else { cover::shown(&access, row.member, cx.now()) };
+        if let (true, false, Some(object)) = (row.ended.is_none(), covers.is_empty(), member.as_object_mut()) {
+            object.insert("covers".into(), covers.into());
         }
         let over = row.ended.or(row.until.filter(|until| *until <= cx.now()));
         if let (Some(over), Some(object)) = (over, member.as_object_mut()) {

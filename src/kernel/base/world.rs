@@ -22,13 +22,23 @@ struct Source {
     random: SystemRandom,
     /// Added to the system clock; zero outside tests.
     offset: AtomicI64,
+    /// A file whose number of microseconds is added to the clock, so that tests of the whole program move it. In builds for tests only.
+    #[cfg(debug_assertions)]
+    clock: Option<std::path::PathBuf>,
 }
 
 impl World {
     /// The system clock and the system's random generator.
     #[must_use]
     pub fn system() -> Self {
-        Self { source: Arc::new(Source { random: SystemRandom::new(), offset: AtomicI64::new(0) }) }
+        Self {
+            source: Arc::new(Source {
+                random: SystemRandom::new(),
+                offset: AtomicI64::new(0),
+                #[cfg(debug_assertions)]
+                clock: std::env::var_os("CARETHREAD_TEST_CLOCK").map(Into::into),
+            }),
+        }
     }
 
     /// Wall time now.
@@ -36,7 +46,17 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the ambient clock")]
     pub fn now(&self) -> Micros {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2) + self.source.offset.load(Ordering::Relaxed)
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2) + self.offset()
+    }
+
+    fn offset(&self) -> Micros {
+        let offset = self.source.offset.load(Ordering::Relaxed);
+        #[cfg(debug_assertions)]
+        if let Some(clock) = &self.source.clock {
+            let moved = std::fs::read_to_string(clock).ok().and_then(|text| text.trim().parse::<Micros>().ok());
+            return offset + moved.unwrap_or_default();
+        }
+        offset
     }
 
     /// Moves the clock: what tests of expiry use instead of waiting.

@@ -2,6 +2,7 @@
 //! Does not know: sockets, HTTP, any feature by name (it is handed the registry).
 //! Invariants: no reply before the commit is on disk; nothing is published that is not committed; a refusal comes before any write.
 
+pub mod alarm;
 pub mod attest;
 mod auditor;
 mod committer;
@@ -9,6 +10,7 @@ mod execution;
 pub mod fields;
 mod ledger;
 mod link;
+pub mod nudge;
 mod outlet;
 pub mod patrol;
 mod progress;
@@ -34,10 +36,12 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub use alarm::Alarm;
 pub use attest::Attest;
 pub use execution::Outcome;
 pub use ledger::Ledger;
 pub use link::{Link, subject_sees_item};
+pub use nudge::{Nudge, Waiting};
 pub use outlet::{News, Outlet, Passing, Personal, Silent};
 pub use progress::Progress;
 pub use read::Read;

@@ -24,6 +24,7 @@ async fn projected(shared: &Arc<Shared>) -> Result<u64, Fault> {
     let mut tx = shared.db.write().await?;
     policy::sql::clear(&mut tx).await?;
     log::sql::clear(&mut tx).await?;
+    super::sql::clear_alarms(&mut tx).await?;
     for feature in shared.registry.features() {
         for sql in feature.face().clear {
             super::sql::clear(&mut tx, sql).await?;

@@ -9,7 +9,7 @@ use super::Boxed;
 use super::ledger::Ledger;
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, UserId};
 use crate::kernel::crypto::chain;
-use crate::kernel::policy::{self, Access, Audience, ChannelKind, Member};
+use crate::kernel::policy::{self, Access, Audience, ChannelKind, Cover, Member, Responsibility};
 use crate::kernel::store::{Tx, append};
 
 impl Ledger {
@@ -186,6 +186,37 @@ impl Ledger {
     pub async fn leave(&mut self, patient: PatientId, user: UserId, at: Micros) -> Result<(), Fault> {
         self.with_access(patient, move |tx, access| Box::pin(policy::sql::leave(tx, access, user, at))).await?;
         self.raise(user).await
+    }
+
+    /// Somebody is stood in for, instead of how it was said before; `None` ends it. Called from `project`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_cover(
+        &mut self,
+        patient: PatientId,
+        responsibility: Responsibility,
+        absent: UserId,
+        cover: Option<Cover>,
+    ) -> Result<(), Fault> {
+        let former = self.access(patient).await?.map(|access| access.covers.clone()).unwrap_or_default();
+        self.with_access(patient, move |tx, access| {
+            Box::pin(policy::sql::set_cover(tx, access, responsibility, absent, cover))
+        })
+        .await?;
+        let of_it = former.iter().filter(|held| held.responsibility == responsibility && held.absent == absent);
+        for user in of_it.map(|held| held.stand_in).chain(cover.map(|cover| cover.stand_in)) {
+            self.raise(user).await?;
+        }
+        Ok(())
+    }
+
+    /// The record becomes read-only, or is written to again. Called from `project`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_closed(&mut self, patient: PatientId, closed: bool) -> Result<(), Fault> {
+        self.with_access(patient, move |tx, access| Box::pin(policy::sql::set_closed(tx, access, closed))).await
     }
 
     /// A new account, as policy sees it.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::responsibility::Cover;
 use crate::kernel::base::{ChannelId, Micros, PatientId, UserId};
 
 /// Who a channel is for. It never widens.
@@ -146,13 +147,24 @@ pub struct Access {
     pub members: HashMap<UserId, Member>,
     /// Every channel of the patient.
     pub channels: BTreeMap<ChannelId, ChannelAccess>,
+    /// Who stands in for whom, past and future covers too.
+    pub covers: Vec<Cover>,
+    /// The record is read-only.
+    pub closed: bool,
 }
 
 impl Access {
     /// A patient nobody stands at yet.
     #[must_use]
     pub fn new(patient: PatientId) -> Self {
-        Self { patient, version: 0, members: HashMap::new(), channels: BTreeMap::new() }
+        Self {
+            patient,
+            version: 0,
+            members: HashMap::new(),
+            channels: BTreeMap::new(),
+            covers: Vec::new(),
+            closed: false,
+        }
     }
 
     /// The channel the patient has from birth.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::access::{Access, Audience, ChannelKind, Member};
+use super::responsibility::Holder;
 use super::{PersonKind, Roles};
 use crate::kernel::base::{ChannelId, Code, Micros, PatientId, Refusal, SessionId, UserId};
 
@@ -48,6 +49,23 @@ pub enum Right {
     Answer(UserId),
     /// Confirm what was checked back on a message of `author`.
     Confirm(UserId),
+    /// Accept or decline what rests with this holder.
+    Take(Holder),
+    /// Confirm or dispute a note of a talk that one took part in.
+    Witness {
+        /// Who wrote the note.
+        author: UserId,
+        /// The note names the caller.
+        took_part: bool,
+    },
+    /// Offer one's work to somebody else, or see what is offered.
+    HandOff,
+    /// Accept or decline what is offered to this person.
+    AnswerHandoff(UserId),
+    /// Name who stands in for this person.
+    Cover(UserId),
+    /// Make the record read-only, or write to it again.
+    CloseRecord,
     /// Add, change or close a plan item.
     ChangePlan {
         /// The item is a barrier.
@@ -216,7 +234,16 @@ fn standing(subject: &Subject, access: &Access, now: Micros) -> Option<Member> {
     if member.family || subject.kind.is_family() {
         return Some(Member { family: true, until: member.until, ..Member::default() });
     }
-    Some(member)
+    Some(access.with_covers(subject.user, member, now))
+}
+
+/// Whether a right is left where a record is read-only: looking, taking it out, ending access, opening it again.
+const fn outlasts_closing(right: Right) -> bool {
+    matches!(right, Right::SeePatient | Right::Read | Right::Export | Right::EndMembership(_) | Right::CloseRecord)
+}
+
+fn closed() -> Refusal {
+    Refusal::new(Code::Archived).detail("This patient's record is closed and read-only. The lead can reopen it.")
 }
 
 fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> Result<Permit, Refusal> {
@@ -229,6 +256,9 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         member,
     };
     if subject.command_line {
+        if access.closed && !outlasts_closing(right) {
+            return Err(closed());
+        }
         return Ok(permit(Basis::CommandLine, Member::default()));
     }
     let stepped_up = now < subject.stepped_up_until;
@@ -241,7 +271,10 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     let leads = member.lead || (staff && access.lead(now).is_none());
     let allowed = match right {
         Right::SeePatient => true,
-        Right::ManageTeam | Right::ManageChannels => leads,
+        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => leads,
+        Right::HandOff => staff,
+        Right::AnswerHandoff(to) => staff && to == subject.user,
+        Right::Cover(absent) => staff && (leads || absent == subject.user),
         Right::EndMembership(user) => leads || user == subject.user,
         Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
         Right::ImportPlan => staff && (leads || member.plan),
@@ -250,6 +283,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     };
     match (allowed, right) {
         (true, Right::Export) if !stepped_up => Err(step_up()),
+        (true, _) if access.closed && !outlasts_closing(right) => Err(closed()),
         (true, _) => Ok(permit(basis, member)),
         (false, _) => Err(missing(right)),
     }
@@ -303,11 +337,17 @@ fn on_channel(subject: &Subject, right: Right, access: &Access, id: ChannelId, n
         Right::Relink(author) => staff && (own(author) || member.lead || member.plan),
         Right::Answer(author) => !own(author),
         Right::Confirm(author) => staff && own(author),
+        Right::Take(Holder::User(owner)) => staff && own(owner),
+        Right::Take(Holder::Responsibility { responsibility }) => staff && responsibility.is_held_by(&member),
+        Right::Witness { author, took_part } => staff && took_part && !own(author),
         Right::ManageChannels => subject.command_line || member.lead || (staff && access.lead(now).is_none()),
         _ => false,
     };
     if !allowed {
         return Err(missing(right));
+    }
+    if access.closed && right != Right::Read {
+        return Err(closed());
     }
     if channel.archived && right != Right::Read {
         return Err(
@@ -330,7 +370,12 @@ fn missing(right: Right) -> Refusal {
         Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
         Right::Answer(_) => "A message is answered by its readers, not by its author.",
         Right::Confirm(_) => "Only the author confirms what was checked back, and only as staff.",
-        Right::Document => "This is written by staff.",
+        Right::Take(_) => "Only whom it rests with accepts or declines it.",
+        Right::Witness { .. } => "A note is confirmed or disputed by those who took part, not by its author.",
+        Right::AnswerHandoff(_) => "Only the person it is offered to answers a handoff.",
+        Right::Cover(_) => "Only the person who is away, or the lead, names who stands in.",
+        Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
+        Right::Document | Right::HandOff => "This is written by staff.",
         Right::Export => "Exports are made by staff of the care team or a record officer.",
         _ => "Your role does not allow this.",
     })

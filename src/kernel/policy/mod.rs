@@ -6,6 +6,7 @@ mod access;
 pub mod audit;
 mod book;
 mod decide;
+mod responsibility;
 pub mod sql;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ mod tests;
 pub use access::{Access, Audience, ChannelAccess, ChannelKind, Interval, Member, gaps, spans};
 pub use book::{Book, Person, SessionState};
 pub use decide::{Basis, Object, Permit, Right, Subject, decide};
+pub use responsibility::{Cover, Holder, Responsibility};
 
 /// What an account stands for (FHIR R4 resource types, in lower snake case on the wire).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, serde::Serialize, serde::Deserialize)]

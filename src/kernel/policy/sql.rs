@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::access::{Access, Audience, ChannelAccess, ChannelKind, Interval, Member};
+use super::responsibility::{Cover, Responsibility};
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, UserId};
 use crate::kernel::store::{Tx, on_db, statements};
 
@@ -32,6 +33,14 @@ statements! {
     READERS = "SELECT reader.channel, reader.member, reader.since, reader.until FROM reader JOIN audience ON audience.channel = reader.channel WHERE audience.patient = $1 ORDER BY reader.since";
     READER_ADD = "INSERT INTO reader (channel, member, since, until) VALUES ($1, $2, $3, NULL)";
     READER_END = "UPDATE reader SET until = $3 WHERE channel = $1 AND member = $2 AND until IS NULL";
+    COVERS = "SELECT id, responsibility, absent, stand_in, since, until FROM cover WHERE patient = $1 ORDER BY since, id";
+    COVER_ADD = "INSERT INTO cover (id, patient, responsibility, absent, stand_in, since, until) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    COVER_DROP = "DELETE FROM cover WHERE patient = $1 AND responsibility = $2 AND absent = $3";
+    CLOSED = "SELECT patient FROM closed_record WHERE patient = $1";
+    CLOSE = "INSERT INTO closed_record (patient) VALUES ($1)";
+    REOPEN = "DELETE FROM closed_record WHERE patient = $1";
+    CLEAR_COVER = "DELETE FROM cover";
+    CLEAR_CLOSED = "DELETE FROM closed_record";
     CLEAR_MEMBERSHIP = "DELETE FROM membership";
     CLEAR_AUDIENCE = "DELETE FROM audience";
     CLEAR_READER = "DELETE FROM reader";
@@ -153,6 +162,15 @@ pub async fn load(tx: &mut Tx, patient: PatientId) -> Result<Option<Arc<Access>>
             channel.readers.entry(user).or_default().push(Interval { from, to });
         }
     }
+    type CoverTuple = (uuid::Uuid, i16, UserId, UserId, Micros, Micros);
+    let covers: Vec<CoverTuple> = on_db!(tx, |c| sqlx::query_as(COVERS).bind(patient).fetch_all(c).await)?;
+    for (id, responsibility, absent, stand_in, since, until) in covers {
+        let responsibility =
+            Responsibility::from_number(responsibility).ok_or(Fault::Integrity("unknown responsibility"))?;
+        access.covers.push(Cover { id, responsibility, absent, stand_in, since, until });
+    }
+    let closed: Option<(PatientId,)> = on_db!(tx, |c| sqlx::query_as(CLOSED).bind(patient).fetch_optional(c).await)?;
+    access.closed = closed.is_some();
     Ok(Some(Arc::new(access)))
 }
 
@@ -390,12 +408,59 @@ pub async fn leave(tx: &mut Tx, access: &mut Access, user: UserId, at: Micros) -
     on_db!(tx, |c| sqlx::query(MEMBER_END).bind(access.patient).bind(user).bind(at).execute(c).await.map(drop))
 }
 
+/// Somebody is stood in for from now on as `cover` says, instead of how it was said before; `None` ends every cover of that kind.
+///
+/// # Errors
+/// The database's.
+pub async fn set_cover(
+    tx: &mut Tx,
+    access: &mut Access,
+    responsibility: Responsibility,
+    absent: UserId,
+    cover: Option<Cover>,
+) -> sqlx::Result<()> {
+    access.covers.retain(|held| held.responsibility != responsibility || held.absent != absent);
+    let number = responsibility.number();
+    on_db!(tx, |c| {
+        sqlx::query(COVER_DROP).bind(access.patient).bind(number).bind(absent).execute(c).await.map(drop)
+    })?;
+    let Some(cover) = cover else { return Ok(()) };
+    access.covers.push(cover);
+    on_db!(tx, |c| {
+        sqlx::query(COVER_ADD)
+            .bind(cover.id)
+            .bind(access.patient)
+            .bind(number)
+            .bind(absent)
+            .bind(cover.stand_in)
+            .bind(cover.since)
+            .bind(cover.until)
+            .execute(c)
+            .await
+            .map(drop)
+    })
+}
+
+/// The record becomes read-only, or is written to again.
+///
+/// # Errors
+/// The database's.
+pub async fn set_closed(tx: &mut Tx, access: &mut Access, closed: bool) -> sqlx::Result<()> {
+    access.closed = closed;
+    let patient = access.patient;
+    on_db!(tx, |c| sqlx::query(REOPEN).bind(patient).execute(c).await.map(drop))?;
+    if !closed {
+        return Ok(());
+    }
+    on_db!(tx, |c| sqlx::query(CLOSE).bind(patient).execute(c).await.map(drop))
+}
+
 /// Empties what is rebuilt from the log. Patients and persons stay: they are not projections.
 ///
 /// # Errors
 /// The database's.
 pub async fn clear(tx: &mut Tx) -> sqlx::Result<()> {
-    for sql in [CLEAR_MEMBERSHIP, CLEAR_AUDIENCE, CLEAR_READER] {
+    for sql in [CLEAR_MEMBERSHIP, CLEAR_AUDIENCE, CLEAR_READER, CLEAR_COVER, CLEAR_CLOSED] {
         on_db!(tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
     }
     Ok(())

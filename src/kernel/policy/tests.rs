@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::access::{Access, Audience, ChannelAccess, ChannelKind, Interval, Member};
-use super::{Object, PersonKind, Right, Roles, Subject, decide};
+use super::{Cover, Holder, Object, PersonKind, Responsibility, Right, Roles, Subject, decide};
 use crate::kernel::base::{ChannelId, Code, Micros, PatientId, Refusal, UserId};
 
 const NOW: Micros = 1_000_000;
@@ -33,8 +33,18 @@ mod is {
     pub const HOST_AUTHOR: u16 = 1024;
     /// A reader of a message of somebody else.
     pub const NOT_AUTHOR: u16 = 2048;
+    /// Staff who did not write it.
+    pub const NOT_STAFF_AUTHOR: u16 = 4096;
     pub const EVERYBODY: u16 = STAFF | FAMILY | COMMAND_LINE;
     pub const LEADS: u16 = LEAD | LEADERLESS | COMMAND_LINE;
+}
+
+fn holder_of(responsibility: Responsibility) -> u16 {
+    match responsibility {
+        Responsibility::Lead => is::LEAD,
+        Responsibility::Plan => is::PLAN,
+        Responsibility::Barriers => is::BARRIERS,
+    }
 }
 
 /// Who may do it in a conversation.
@@ -48,6 +58,15 @@ fn in_channel(right: Right) -> u16 {
         Right::Answer(_) => is::NOT_AUTHOR,
         Right::Confirm(_) => is::STAFF_AUTHOR | is::HOST_AUTHOR,
         Right::ManageChannels => is::LEADS,
+        Right::Take(Holder::User(_)) => is::STAFF_AUTHOR | is::HOST_AUTHOR,
+        Right::Take(Holder::Responsibility { responsibility }) => holder_of(responsibility),
+        Right::Witness { took_part, .. } => {
+            if took_part {
+                is::NOT_STAFF_AUTHOR
+            } else {
+                0
+            }
+        }
         _ => 0,
     }
 }
@@ -56,7 +75,11 @@ fn in_channel(right: Right) -> u16 {
 fn at_patient(right: Right) -> u16 {
     match right {
         Right::SeePatient => is::EVERYBODY,
-        Right::ManageTeam | Right::ManageChannels => is::LEADS,
+        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => is::LEADS,
+        Right::HandOff => is::STAFF | is::COMMAND_LINE,
+        Right::AnswerHandoff(to) if to == user(0) => is::STAFF | is::COMMAND_LINE,
+        Right::Cover(absent) if absent == user(0) => is::STAFF | is::COMMAND_LINE,
+        Right::Cover(_) => is::LEADS,
         Right::EndMembership(_) => is::LEADS | is::THEMSELF,
         Right::ChangePlan { barrier: false } => is::LEAD | is::PLAN | is::COMMAND_LINE,
         Right::ChangePlan { barrier: true } => is::LEAD | is::PLAN | is::BARRIERS | is::COMMAND_LINE,
@@ -108,6 +131,7 @@ impl Case {
             Right::Amend(by) | Right::Retract(by) | Right::Relink(by) | Right::Answer(by) | Right::Confirm(by) => {
                 Some(by)
             }
+            Right::Take(Holder::User(by)) | Right::Witness { author: by, .. } => Some(by),
             _ => None,
         };
         let own = author == Some(me);
@@ -115,6 +139,7 @@ impl Case {
         let mut bits = flag(self.subject.command_line, is::COMMAND_LINE);
         bits |=
             flag(self.subject.command_line && own, is::HOST_AUTHOR) | flag(author.is_some() && !own, is::NOT_AUTHOR);
+        bits |= flag(self.subject.command_line && author.is_some() && !own, is::NOT_STAFF_AUTHOR);
         let Some(member) = self.stands() else { return bits };
         bits |= flag(self.right == Right::EndMembership(me), is::THEMSELF);
         if member.family || self.family_account() {
@@ -123,7 +148,28 @@ impl Case {
         let led =
             self.access.members.values().any(|member| member.lead && member.until.is_none_or(|until| until > NOW));
         bits |= is::STAFF | flag(own, is::STAFF_AUTHOR) | flag(!led, is::LEADERLESS);
-        bits | flag(member.lead, is::LEAD) | flag(member.plan, is::PLAN) | flag(member.barriers, is::BARRIERS)
+        bits |= flag(author.is_some() && !own, is::NOT_STAFF_AUTHOR);
+        let holds = |what| self.stands_in(what);
+        bits |= flag(member.lead || holds(Responsibility::Lead), is::LEAD);
+        bits |= flag(member.plan || holds(Responsibility::Plan), is::PLAN);
+        bits | flag(member.barriers || holds(Responsibility::Barriers), is::BARRIERS)
+    }
+
+    /// Somebody who holds it is away, and the subject stands in.
+    fn stands_in(&self, what: Responsibility) -> bool {
+        let there = |user: &UserId| {
+            let member = self.access.members.get(user)?;
+            (!member.family && member.until.is_none_or(|until| until > NOW)).then_some(*member)
+        };
+        self.access.covers.iter().any(|cover| {
+            let held = there(&cover.absent).is_some_and(|member| match what {
+                Responsibility::Lead => member.lead,
+                Responsibility::Plan => member.plan,
+                Responsibility::Barriers => member.barriers,
+            });
+            let in_time = cover.since <= NOW && NOW < cover.until;
+            cover.responsibility == what && cover.stand_in == self.subject.user && held && in_time
+        })
     }
 
     fn reads(&self, held: &ChannelAccess) -> bool {
@@ -142,7 +188,11 @@ impl Case {
         if no_words || self.is() & in_channel(self.right) == 0 {
             return Verdict::Forbidden;
         }
-        if held.archived && self.right != Right::Read { Verdict::Archived } else { Verdict::Allowed }
+        if (held.archived || self.access.closed) && self.right != Right::Read {
+            Verdict::Archived
+        } else {
+            Verdict::Allowed
+        }
     }
 
     fn verdict_at_patient(&self) -> Verdict {
@@ -154,7 +204,12 @@ impl Case {
         if self.is() & at_patient(self.right) == 0 && !officer {
             return Verdict::Forbidden;
         }
-        if self.right == Right::Export && !lately { Verdict::Forbidden } else { Verdict::Allowed }
+        if self.right == Right::Export && !lately {
+            return Verdict::Forbidden;
+        }
+        let stays = [Right::SeePatient, Right::Read, Right::Export, Right::CloseRecord].contains(&self.right)
+            || matches!(self.right, Right::EndMembership(_));
+        if self.access.closed && !stays { Verdict::Archived } else { Verdict::Allowed }
     }
 
     fn decided(&self, object: Object<'_>) -> (Verdict, Option<super::Permit>) {
@@ -181,6 +236,16 @@ impl Case {
 prop_compose! {
     fn member()(flags: [bool; 4], until in prop::option::weighted(0.4, NOW - 1..NOW + 2)) -> Member {
         Member { family: flags[0], lead: flags[1], plan: flags[2], barriers: flags[3], until }
+    }
+}
+
+prop_compose! {
+    fn cover()(
+        what in prop::sample::select(Responsibility::ALL.to_vec()), absent in 0..PEOPLE, stand_in in 0..PEOPLE,
+        since in NOW - 2..NOW + 2, until in NOW - 1..NOW + 3,
+    ) -> Cover {
+        let id = uuid::Uuid::nil();
+        Cover { id, responsibility: what, absent: user(absent), stand_in: user(stand_in), since, until }
     }
 }
 
@@ -216,6 +281,16 @@ fn right() -> impl Strategy<Value = Right> {
             Right::Relink(by),
             Right::Answer(by),
             Right::Confirm(by),
+            Right::Take(Holder::User(by)),
+            Right::Take(Holder::of(Responsibility::Lead)),
+            Right::Take(Holder::of(Responsibility::Plan)),
+            Right::Take(Holder::of(Responsibility::Barriers)),
+            Right::Witness { author: by, took_part: true },
+            Right::Witness { author: by, took_part: false },
+            Right::HandOff,
+            Right::AnswerHandoff(by),
+            Right::Cover(by),
+            Right::CloseRecord,
             Right::ChangePlan { barrier: false },
             Right::ChangePlan { barrier: true },
             Right::ManageTeam,
@@ -239,7 +314,8 @@ prop_compose! {
         channels in prop::collection::btree_map((0..CHANNELS).prop_map(channel), channel_access(), 1..=usize::from(CHANNELS)),
         kind in prop::sample::select(PersonKind::ALL.to_vec()), roles in 0..8_i16,
         command_line in prop::bool::weighted(0.15), stepped_up_until in NOW - 1..NOW + 2,
-        right in right(), at: prop::sample::Index,
+        right in right(), at: prop::sample::Index, covers in prop::collection::vec(cover(), 0..3),
+        closed in prop::bool::weighted(0.15),
     ) -> Case {
         let patient = PatientId::from_bytes([0xa1; 16]);
         let channel = *at.get(&channels.keys().copied().collect::<Vec<_>>());
@@ -247,7 +323,7 @@ prop_compose! {
         let subject = Subject {
             user: user(0), kind, roles, session: None, address: None, epoch: 1, stepped_up_until, command_line,
         };
-        Case { access: Access { patient, version: 1, members, channels }, subject, right, channel }
+        Case { access: Access { patient, version: 1, members, channels, covers, closed }, subject, right, channel }
     }
 }
 

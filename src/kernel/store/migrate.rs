@@ -64,6 +64,10 @@ const RECORD: &[Migration] = migrations! {
     10 "0010_receipts" Both;
     11 "0011_answers" Both;
     13 "0013_growth" Both;
+    14 "0014_alarm" Both;
+    15 "0015_standing" Both;
+    23 "0023_claims" Both;
+    24 "0024_drift" Both;
 };
 
 /// The keys' migrations.

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use super::bundle::{Subject, search};
 use super::people::People;
 use super::survey::{Item, Survey};
-use crate::features::care_plan::{Kind, Owner, Standing};
+use crate::features::care_plan::{Kind, Standing};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, UserId};
 use crate::kernel::log::Fact;
-use crate::kernel::policy::{Access, Audience, PersonKind};
+use crate::kernel::policy::{Access, Audience, Holder, PersonKind};
 
 /// All that is known when the first message is written.
 pub(super) struct Scene {
@@ -167,7 +167,7 @@ impl Scene {
         let content = &item.current.content;
         let addressed = content.addresses.iter().filter_map(|id| Some((id.to_string(), self.item(*id)?)));
         known.extend(addressed);
-        if let Some(Owner::User(user)) = content.owner {
+        if let Some(Holder::User(user)) = content.owner {
             known.insert(user.to_string(), self.people.reference(user));
         }
         context["known"] = known.into();
@@ -222,7 +222,7 @@ impl Scene {
             survey.people.extend(channel.readers.keys());
         }
         let owners = survey.items.iter().filter_map(|item| match item.current.content.owner {
-            Some(Owner::User(user)) => Some(user),
+            Some(Holder::User(user)) => Some(user),
             _ => None,
         });
         survey.people.extend(owners.collect::<Vec<_>>());

@@ -1,6 +1,7 @@
 //! The engine under a toy feature: order, exactly once, audit before answer, news after commit, and what is left after each kind of
 //! failure. On a record of its own in a temporary folder; the law of gapless channels on PostgreSQL too.
 
+mod alarm;
 mod audit;
 mod failures;
 mod heads;

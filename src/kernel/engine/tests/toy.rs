@@ -24,6 +24,8 @@ const EVENTS: &[Event] = &[
     Event::of::<Value>("toy.noted"),
     Event::of::<Value>("toy.left"),
     Event::of::<Value>("toy.archived"),
+    Event::of::<Value>("toy.set"),
+    Event::of::<Value>("toy.rung"),
 ];
 
 const OPS: &[Op] = &[
@@ -46,12 +48,27 @@ const OPS: &[Op] = &[
     Op::write("toy.end", "toy"),
     Op::write("toy.end_and_refuse", "toy"),
     Op::write("toy.tell", "toy"),
+    Op::write("toy.set", "toy"),
+    Op::write(RING, "toy").internal(),
     Op::write("toy.inside", "toy").internal(),
     Op::read("toy.page", "toy"),
     Op::read("toy.panic_reading", "toy"),
 ];
 
+/// The op of the toy's alarm.
+pub const RING: &str = "toy.ring";
+
 pub struct Toy;
+
+/// Body of `toy.set` and `toy.rung`.
+#[derive(Serialize, Deserialize)]
+struct Set {
+    thing: Uuid,
+    /// For when, if it is not to end.
+    at: Option<i64>,
+    /// The ring is refused.
+    stubborn: bool,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Opened {
@@ -142,6 +159,14 @@ impl Toy {
                 let id = cx.new_id();
                 cx.record(channel, "toy.left", kind::MEMBERSHIP, None, id, &left).await?;
             }
+            "toy.set" => {
+                let fields = Fields(data);
+                let (thing, at) = (fields.required_id("thing")?, fields.integer("at")?);
+                let set = Set { thing, at, stubborn: fields.boolean("stubborn")?.unwrap_or(false) };
+                let item = Some(ItemId(thing));
+                let id = cx.new_id();
+                cx.record(channel, "toy.set", kind::TASK, item, id, &set).await?;
+            }
             "toy.archive" => {
                 let id = cx.new_id();
                 cx.record(channel, "toy.archived", kind::CHANNEL, None, id, &json!({})).await?;
@@ -152,6 +177,24 @@ impl Toy {
             }
             _ => return Err(Fault::Defect("no such toy").into()),
         }
+        Ok(Reply::Recorded)
+    }
+
+    /// The clock rings: said in the toy's newest channel of that patient, or refused if it is stubborn.
+    async fn ring(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
+        let Some(alarm) = cx.alarm(data).await? else { return Ok(Reply::Plain(Data::new())) };
+        let access = cx.ledger().access(alarm.patient).await?.ok_or_else(Refusal::not_found)?;
+        let channel = *access.channels.keys().next_back().ok_or_else(Refusal::not_found)?;
+        let head = cx.ledger().head(channel).await?.ok_or_else(Refusal::not_found)?;
+        let set: Set = cx.entry(channel, head.seq).await?.read()?;
+        if set.stubborn {
+            return Err(Refusal::conflict("Refused, as asked.").into());
+        }
+        cx.repeated(channel).await?;
+        cx.alarm_done(&alarm).await?;
+        let rung = Set { thing: alarm.thing, at: None, stubborn: false };
+        let id = cx.new_id();
+        cx.record(channel, "toy.rung", kind::TASK, Some(ItemId(alarm.thing)), id, &rung).await?;
         Ok(Reply::Recorded)
     }
 
@@ -195,6 +238,7 @@ impl Feature for Toy {
                 "toy.state" | "toy.person" | "toy.end" | "toy.end_and_refuse" | "toy.tell" => {
                     return Self::state(cx, op, data).await;
                 }
+                RING => return Self::ring(cx, data).await,
                 "toy.inside" => return Ok(Reply::Plain(Data::new())),
                 _ => {}
             }
@@ -242,6 +286,10 @@ impl Feature for Toy {
                     let Left { member } = fact.read()?;
                     ledger.end_reading(patient, channel, member, fact.seq).await?;
                     ledger.leave(patient, member, fact.at).await
+                }
+                "toy.set" => {
+                    let Set { thing, at, .. } = fact.read()?;
+                    ledger.set_alarm(thing, RING, patient, at).await
                 }
                 "toy.archived" => ledger.set_channel(patient, channel, Audience::Staff, true).await,
                 _ => Ok(()),

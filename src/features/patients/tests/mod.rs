@@ -1,5 +1,7 @@
 //! Teams over a whole engine: who may, who reads what from where, and that the log alone gives it again.
 
+mod cover;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
