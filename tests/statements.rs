@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, identity, patients};
+use carethread::features::{care_plan, channels, chart, identity, intake, patients};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -30,6 +30,7 @@ const RECORD: &[&[Statement]] = &[
     channels::receipts::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     identity::sql::STATEMENTS,
+    intake::sql::STATEMENTS,
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
 ];

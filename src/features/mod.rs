@@ -18,6 +18,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &care_plan::CarePlan,
     &channels::Channels,
     &notes::Notes,
+    &intake::Intake,
     &search::Search,
     &chart::Chart,
 ];

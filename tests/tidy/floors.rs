@@ -16,9 +16,10 @@ const FEATURES: &[(&str, u8)] = &[
     ("tasks", 4),
     ("notes", 5),
     ("handoffs", 5),
-    ("board", 6),
-    ("search", 7),
-    ("chart", 8),
+    ("intake", 6),
+    ("board", 7),
+    ("search", 8),
+    ("chart", 9),
 ];
 
 /// Where a module stands.

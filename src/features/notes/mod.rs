@@ -3,6 +3,7 @@
 //! Invariant: a note's text never changes.
 
 mod chart;
+mod mail;
 mod model;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod tests;
 use serde_json::Value;
 
 pub use chart::communication_id;
+pub use mail::{FromMail, Mail, log_from_mail};
 pub use model::{Logged, Medium, Participant};
 
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};

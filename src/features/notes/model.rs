@@ -14,7 +14,7 @@ use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::shape::{Reason, Time, Title};
 
 /// How far a client's clock may be ahead of ours.
-const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
+pub(super) const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// How people talked outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -76,6 +76,14 @@ pub struct Participant {
     /// Their account, if they are on the care team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+}
+
+impl Participant {
+    /// Somebody of that name, as much of it as is kept.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.chars().take(TITLE_CHARS_MAX).collect(), role: None, user: None }
+    }
 }
 
 /// A time as it is kept: RFC 3339 in UTC, as it was sent where it was sent so.
@@ -149,6 +157,9 @@ pub struct Logged {
     /// When it began, RFC 3339 in UTC.
     #[schemars(with = "Time")]
     pub held_at: String,
+    /// That time could not be read reliably from the mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at_guessed: Option<bool>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
@@ -158,6 +169,9 @@ pub struct Logged {
     /// `text` or `sbar`.
     #[serde(flatten)]
     pub words: Words,
+    /// The text was longer: the original holds all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_cut: Option<bool>,
     /// What was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<String>,
@@ -166,6 +180,14 @@ pub struct Logged {
     pub class: Option<Class>,
     /// Logged later than the site allows for, by the server's clock.
     pub late: bool,
+    /// Of a mail: what is kept beside its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<super::mail::Mail>,
+}
+
+/// Whether a note of a discussion that ended then comes late.
+pub(super) fn is_late(ended: Micros, now: Micros, late_after_minutes: u32) -> bool {
+    now.saturating_sub(ended) > Micros::from(late_after_minutes).saturating_mul(MINUTE)
 }
 
 /// Members of `note.log` that are kept for later: naming one now must not be lost in silence.
@@ -220,18 +242,21 @@ impl Log {
         if !with.iter().filter_map(|one| one.user).all(member) {
             return Err(wrong_with());
         }
-        let late = now.saturating_sub(ended) > Micros::from(late_after_minutes).saturating_mul(MINUTE);
+        let late = is_late(ended, now, late_after_minutes);
         Ok(Logged {
             id,
             item,
             medium,
             held_at: held_at.text,
+            held_at_guessed: None,
             ended_at: ended_at.map(|ended| ended.text),
             with,
             words,
+            text_cut: None,
             decisions,
             class,
             late,
+            mail: None,
         })
     }
 }

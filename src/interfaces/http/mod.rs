@@ -6,6 +6,7 @@ pub mod caller;
 pub mod guard;
 pub mod health;
 pub mod imports;
+pub mod intake;
 pub mod ops;
 pub mod origin;
 mod pace;
