@@ -10,6 +10,7 @@ pub mod intake;
 pub mod notes;
 pub mod patients;
 pub mod search;
+pub mod tasks;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
 pub const FEATURES: &[&dyn Feature] = &[
@@ -17,6 +18,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &patients::Patients,
     &care_plan::CarePlan,
     &channels::Channels,
+    &tasks::Tasks,
     &notes::Notes,
     &intake::Intake,
     &search::Search,
