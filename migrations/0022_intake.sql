@@ -27,7 +27,7 @@ CREATE TABLE mail_seen (
   PRIMARY KEY (channel, mac)
 );
 
--- Mails that wait for a person, and what became of them. State 0 waits, 1 is filed, 2 is discarded. `original` is the mail, sealed under the
+-- Mails that wait for a person, and what became of them. State 0 waits, 1 is filed, 2 is discarded. `original` is the mail while it waits, sealed under the
 -- patient's key, or under the system's where no patient was found; `domain` (of the sender) and `word` (why it was discarded) are sealed
 -- under the system key.
 CREATE TABLE mail_waiting (

@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, identity, intake, patients};
+use carethread::features::{care_plan, channels, chart, files, identity, intake, patients};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -29,6 +29,7 @@ const RECORD: &[&[Statement]] = &[
     channels::attention::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
     chart::sql::STATEMENTS,
+    files::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     intake::sql::STATEMENTS,
     patients::sql::STATEMENTS,

@@ -5,6 +5,7 @@ use crate::kernel::engine::Feature;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod files;
 pub mod identity;
 pub mod intake;
 pub mod notes;
@@ -17,6 +18,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &identity::Identity,
     &patients::Patients,
     &care_plan::CarePlan,
+    &files::Attachments,
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,

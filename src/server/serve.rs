@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::notify::Supervisor;
 use super::status::Status;
 use super::{Folder, Node, Opened, figures};
-use crate::features::{channels, identity, patients};
+use crate::features::{channels, files, identity, patients};
 use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
@@ -179,6 +179,7 @@ async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     jobs.spawn(channels::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(live::announce(node.engine.clone(), hub));
     jobs.spawn(alarm::keep(node.engine.clone(), operator.clone()));
+    jobs.spawn(files::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(patients::keep(node.engine.clone(), operator));
     jobs.spawn(attest::keep(node.engine.clone()));
     jobs.spawn(patrol::keep(node.engine.clone()));

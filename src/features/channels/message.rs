@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
 use super::words::{Class, Form, Words};
-use crate::kernel::base::{ChannelId, EntryId, ItemId, Refusal, ThingId, UserId};
+use crate::features::files;
+use crate::kernel::base::{ChannelId, EntryId, FileId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::shape::Reason;
@@ -64,6 +65,9 @@ pub struct Post {
     pub ask: Option<Ask>,
     /// Record class.
     pub class: Option<Class>,
+    /// Files uploaded to this channel, at most 20.
+    #[schemars(with = "Option<Vec<FileId>>")]
+    pub files: Vec<FileId>,
 }
 
 /// Body of `message.posted`.
@@ -91,6 +95,9 @@ pub struct Posted {
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
+    /// Files that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileId>,
 }
 
 /// Body of `message.amended`.
@@ -143,6 +150,9 @@ pub struct Move {
     /// Why: for the privacy officer, in no record.
     #[schemars(with = "Reason")]
     pub reason: String,
+    /// Copies of its files, uploaded to that channel: files do not go along by themselves.
+    #[schemars(with = "Option<Vec<FileId>>")]
+    pub files: Vec<FileId>,
 }
 
 impl Move {
@@ -157,6 +167,7 @@ impl Move {
             channel: fields.required_id("channel")?,
             item: fields.id("item")?,
             reason: fields.reason()?,
+            files: files::parse(fields)?,
         })
     }
 }
@@ -164,13 +175,13 @@ impl Move {
 impl Posted {
     /// The same words as a new message in another record: urgency, ask and class stay, whoever and whatever it named does not.
     #[must_use]
-    pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words) -> Self {
-        Self { id, item, words, reply_to: None, mentions: Vec::new(), ..self }
+    pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words, files: Vec<FileId>) -> Self {
+        Self { id, item, words, reply_to: None, mentions: Vec::new(), files, ..self }
     }
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 4] = ["task", "hold", "files", "enc"];
+const RESERVED: [&str; 3] = ["task", "hold", "enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -192,6 +203,7 @@ impl Post {
             mentions: mentions.into_iter().collect(),
             ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
+            files: files::parse(fields)?,
         })
     }
 
@@ -200,11 +212,11 @@ impl Post {
     /// # Errors
     /// `invalid`, field `mentions`, the same for people who do not read the channel and for ids of nobody.
     pub fn decide(self, id: ThingId, item: ItemId, reads: impl Fn(UserId) -> bool) -> Result<Posted, Refusal> {
-        let Self { words, reply_to, priority, mentions, ask, class, .. } = self;
+        let Self { words, reply_to, priority, mentions, ask, class, files, .. } = self;
         if !mentions.iter().all(|user| reads(*user)) {
             return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class })
+        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class, files })
     }
 }
 

@@ -137,7 +137,7 @@ impl Feature for Channels {
     fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
         Box::pin(async move {
             match &*fact.event {
-                posting::POSTED => posting::project_posted(ledger, fact),
+                posting::POSTED => posting::project_posted(ledger, fact).await,
                 posting::AMENDED => Ok(()),
                 posting::RETRACTED => posting::project_retracted(ledger, fact).await,
                 posting::RELINKED => posting::project_relinked(ledger, fact).await,

@@ -10,6 +10,7 @@ use super::attention::{self, rings};
 use super::message::{Post, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
+use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
@@ -54,6 +55,7 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
         }
     };
     let item = cx.link(&permit, item).await?.item();
+    let taken = files::take(cx, &permit, &post.files).await?;
     let id = ThingId(cx.new_id());
     let posted = match post.mentions.is_empty() {
         true => post.decide(id, item, |_| false)?,
@@ -67,7 +69,8 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.decide(id, item, reads)?
         }
     };
-    let fact = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
+    let fact =
+        cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &taken.commitments).await?;
     mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
     Ok(Reply::Recorded)
 }
@@ -163,7 +166,7 @@ struct MarksOnly {
 }
 
 /// A message has a name.
-pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     // All that is kept beside the entry: an amendment or an answer is checked against it without opening the message.
     let MarksOnly { sbar, ask } = fact.read()?;
     let form = if sbar.is_some() { Form::Sbar } else { Form::Text };
@@ -180,7 +183,7 @@ pub fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
         state: Marks { form, ask }.number(),
         entry: fact.id,
     });
-    Ok(())
+    files::attach(ledger, fact).await
 }
 
 /// The message a correction names.
@@ -207,6 +210,7 @@ async fn named(ledger: &mut Ledger, id: ThingId) -> Result<Thing, Fault> {
 pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     let Retracted { message, reason, withholds, .. } = fact.read()?;
     ledger.withhold(fact.channel, &withholds, &reason).await?;
+    files::withhold(ledger, fact.channel, &withholds).await?;
     let thing = named(ledger, message).await?;
     ledger.change_thing(Thing { open: false, ..thing }).await
 }

@@ -7,7 +7,7 @@ use super::letter::{Automatic, Held, Letter, NoMail};
 use super::sql::{self, WaitingRow};
 use super::address;
 use crate::features::notes::{self, FromMail, Mail, Participant};
-use crate::features::{care_plan, identity};
+use crate::features::{care_plan, files, identity};
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::{Purpose, base64, from_base64, hash, lookup_mac};
 use crate::kernel::engine::fields::Fields;
@@ -23,6 +23,8 @@ pub(super) const HOLD: &str = "intake.hold";
 pub const RAW_BYTES_MAX: usize = 10 << 20;
 /// People of a note; more are in the original.
 const WITH_MAX: usize = 50;
+/// How the mail itself is called among its files.
+const ORIGINAL: &str = "original.eml";
 /// What a waiting mail is sealed to: it never changes.
 pub(super) const REVISION: i64 = 1;
 
@@ -152,12 +154,21 @@ pub(super) async fn log(cx: &mut Write<'_>, permit: &Permit, item: Option<ItemId
     let Held { at, guessed } = letter.held(cx.now());
     let with = participants(cx, &letter, &shared.config.mail.domain).await?;
     let (text, _) = letter.words(usize::MAX);
+    // The original comes last: what is beyond the limit of a note is in it.
+    let attached = letter.attachments.iter().take(files::FILES_MAX - 1).filter(|file| !file.bytes.is_empty());
+    let attached: Vec<(&str, &str, &[u8])> = attached.map(|file| (file.name.as_str(), file.media_type.as_str(), file.bytes.as_slice())).collect();
+    let bytes: usize = attached.iter().map(|(_, _, bytes)| bytes.len()).sum();
+    files::room(cx, permit, bytes.saturating_add(raw.len()) as u64).await?;
+    let mut kept_files = Vec::new();
+    for (name, media_type, bytes) in attached.into_iter().chain([(ORIGINAL, "message/rfc822", raw)]) {
+        kept_files.push(files::put(cx, permit, name, media_type, bytes).await?);
+    }
     let kept = Mail {
         message_id: letter.message_id,
         subject: Some(letter.subject).filter(|subject| !subject.is_empty()),
         authentication: letter.findings.map(|found| found.text),
     };
-    let fact = notes::log_from_mail(cx, permit, link, FromMail { held_at: at, held_at_guessed: guessed, with, text, mail: kept }).await?;
+    let fact = notes::log_from_mail(cx, permit, link, FromMail { held_at: at, held_at_guessed: guessed, with, text, mail: kept, files: kept_files }).await?;
     sql::add_seen(cx.ledger().change(), channel, &mac, fact.seq).await?;
     Ok(Reply::Recorded)
 }

@@ -47,6 +47,11 @@ async fn a_mail_brought_in_is_a_note_once() {
     assert_eq!(data.get("held_at_guessed"), None);
     assert_eq!(data["with"][0], json!({"name": "xxxxx xxxxxx", "role": "from"}));
     assert!(data["text"].as_str().unwrap().starts_with("Fwd: Signed email causes file attachments\n\nWe should not"));
+    assert_eq!(data["files"].as_array().map(Vec::len), Some(2));
+    let info = json!({"channel": ward.care_team, "files": data["files"]});
+    let info = ward.house.run(&ward.lead, "file.info", info).await;
+    assert_eq!(info["files"][1]["name"], json!("original.eml"), "{info}");
+    assert_eq!(info["files"][1]["size"], json!(sample(INLINE).len()));
     assert_eq!(data["mail"]["message_id"], json!("e85734b90505081209eaaa17b@mail.gmail.com"));
     let again = note(&ward.house.engine, ward.lead.clone(), &sample(INLINE), ward.care_team, Some(ward.wound)).await.unwrap();
     assert_eq!(again, with(reply, json!({"repeat": true})));

@@ -152,8 +152,7 @@ pub(super) async fn file(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop>
     let raw = original(&vault, &row).await?;
     let reply = log(cx, &permit, item, &raw).await?;
     let (by, at) = (cx.subject().user, cx.now());
-    // The mail stays as it came: it is the proof of what the note says.
-    let settled = Settled { state: FILED, by, at, word: None, original: row.original.as_deref() };
+    let settled = Settled { state: FILED, by, at, word: None, original: None };
     sql::settle(cx.ledger().change(), mail, &settled).await?;
     Ok(reply)
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::LOGGED;
 use super::model::{self, Logged, Medium, Participant};
 use crate::features::channels::Words;
+use crate::features::files;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{Micros, Refusal, Stop, ThingId};
+use crate::kernel::base::{FileId, Micros, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Link, Write};
@@ -41,6 +42,8 @@ pub struct FromMail {
     pub text: String,
     /// What is kept beside it.
     pub mail: Mail,
+    /// Files of the caller in the channel: what came with it, and the mail as it came.
+    pub files: Vec<FileId>,
 }
 
 /// Documents a mail by whoever runs the command, who may document in the channel of `permit`. Whoever calls has checked the key, and has
@@ -52,7 +55,8 @@ pub async fn log_from_mail(cx: &mut Write<'_>, permit: &Permit, link: Link, mail
     let shared = cx.ledger().shared().clone();
     let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
     let (id, now) = (ThingId(cx.new_id()), cx.now());
-    let FromMail { held_at, held_at_guessed, mut with, text, mail } = mail;
+    let FromMail { held_at, held_at_guessed, mut with, text, mail, files } = mail;
+    let taken = files::take(cx, permit, &files).await?;
     if with.is_empty() {
         return Err(Refusal::invalid("with", "A mail is between people.").into());
     }
@@ -79,6 +83,7 @@ pub async fn log_from_mail(cx: &mut Write<'_>, permit: &Permit, link: Link, mail
         class: None,
         late: model::is_late(held, now, shared.config.notes.late_after_minutes),
         mail: Some(mail),
+        files,
     };
-    cx.record(permit.channel(), LOGGED, kind::NOTE, Some(link.item()), id.0, &logged).await
+    cx.record_with(permit.channel(), LOGGED, kind::NOTE, Some(link.item()), id.0, &logged, &taken.commitments).await
 }

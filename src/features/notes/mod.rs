@@ -14,6 +14,7 @@ pub use chart::communication_id;
 pub use mail::{FromMail, Mail, log_from_mail};
 pub use model::{Logged, Medium, Participant};
 
+use crate::features::files;
 use crate::kernel::base::{Fault, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
@@ -67,7 +68,7 @@ impl Feature for Notes {
                 state: DOCUMENTED,
                 entry: fact.id,
             });
-            Ok(())
+            files::attach(ledger, fact).await
         })
     }
 
@@ -113,9 +114,10 @@ async fn log(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     }
     let item = cx.link(&permit, log.item).await?.item();
     let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
+    let taken = files::take(cx, &permit, &log.files).await?;
     let (id, now) = (ThingId(cx.new_id()), cx.now());
     let member = |user| access.member(user, now).is_some();
     let logged = log.decide(id, item, now, shared.config.notes.late_after_minutes, member)?;
-    cx.record(channel, LOGGED, kind::NOTE, Some(item), id.0, &logged).await?;
+    cx.record_with(channel, LOGGED, kind::NOTE, Some(item), id.0, &logged, &taken.commitments).await?;
     Ok(Reply::Recorded)
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::features::channels::{Class, Words};
+use crate::features::files;
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::{MINUTE, rfc3339};
-use crate::kernel::base::{ChannelId, ItemId, Micros, Refusal, ThingId, UserId};
+use crate::kernel::base::{ChannelId, FileId, ItemId, Micros, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::shape::{Reason, Time, Title};
@@ -143,6 +144,9 @@ pub struct Log {
     decisions: Vec<String>,
     /// Record class; the care record if absent.
     class: Option<Class>,
+    /// Files uploaded to this channel, at most 20.
+    #[schemars(with = "Option<Vec<FileId>>")]
+    pub files: Vec<FileId>,
 }
 
 /// Body of `note.logged`.
@@ -183,6 +187,9 @@ pub struct Logged {
     /// Of a mail: what is kept beside its words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<super::mail::Mail>,
+    /// Files that go with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileId>,
 }
 
 /// Whether a note of a discussion that ended then comes late.
@@ -191,7 +198,7 @@ pub(super) fn is_late(ended: Micros, now: Micros, late_after_minutes: u32) -> bo
 }
 
 /// Members of `note.log` that are kept for later: naming one now must not be lost in silence.
-const RESERVED: [&str; 2] = ["files", "enc"];
+const RESERVED: [&str; 1] = ["enc"];
 
 impl Log {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -215,6 +222,7 @@ impl Log {
             words: Words::parse(fields, chars_max)?,
             decisions: fields.strings("decisions")?,
             class: Class::parse(fields)?,
+            files: files::parse(fields)?,
         })
     }
 
@@ -230,7 +238,7 @@ impl Log {
         late_after_minutes: u32,
         member: impl Fn(UserId) -> bool,
     ) -> Result<Logged, Refusal> {
-        let Self { medium, held_at, ended_at, with, words, decisions, class, .. } = self;
+        let Self { medium, held_at, ended_at, with, words, decisions, class, files, .. } = self;
         let latest = now.saturating_add(CLOCK_AHEAD_MAX);
         if held_at.at > latest {
             return Err(Refusal::invalid("held_at", "This time is in the future."));
@@ -257,6 +265,7 @@ impl Log {
             class,
             late,
             mail: None,
+            files,
         })
     }
 }
@@ -328,7 +337,8 @@ mod tests {
         assert_eq!(field(json!({"held_at": null})), Some("held_at"));
         assert_eq!(field(json!({"held_at": "yesterday"})), Some("held_at"));
         assert_eq!(field(json!({"decisions": "a"})), Some("decisions"));
-        assert_eq!(field(json!({"files": [id(1)]})), Some("files"));
+        assert_eq!(field(json!({"files": [id(1), id(1)]})), Some("files"));
+        assert_eq!(field(json!({"enc": "x"})), Some("enc"));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Config {
     pub heads: Heads,
     /// `[mail]`
     pub mail: Mail,
+    /// `[files]`
+    pub files: Files,
 }
 
 /// Where the record lies, if not in the data folder.
@@ -241,6 +243,26 @@ impl Default for Mail {
     }
 }
 
+/// Uploaded files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Files {
+    /// Bytes of one file.
+    pub bytes_max: u64,
+    /// Bytes of all files of one channel.
+    pub channel_bytes_max: u64,
+    /// Bytes that one person uploads in 24 hours.
+    pub user_bytes_per_day: u64,
+    /// Percent of the disk in use beyond which nothing is uploaded.
+    pub disk_percent_max: u8,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { bytes_max: 100 << 20, channel_bytes_max: 1 << 30, user_bytes_per_day: 100 << 20, disk_percent_max: 80 }
+    }
+}
+
 impl Config {
     /// Reads TOML.
     ///
@@ -306,6 +328,9 @@ impl Config {
         }
         if !(1..=86_400).contains(&self.heads.sign_seconds) {
             return Err("[heads] sign_seconds must be 1 to 86400.".into());
+        }
+        if self.files.disk_percent_max > 100 {
+            return Err("[files] disk_percent_max must be 0 to 100.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

@@ -60,7 +60,7 @@ use super::log::scan::Line;
 use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
 use super::policy::{self, Book, PersonKind, Roles, Subject};
-use super::store::Db;
+use super::store::{Db, Files};
 
 /// A boxed future, as the object-safe trait needs.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -266,6 +266,8 @@ pub struct Shared {
     pub config: Config,
     /// Who is connected, and what reached them.
     pub roll: Roll,
+    /// Where sealed files lie.
+    pub files: Files,
 }
 
 /// A command on its way to the committer.

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::ledger::{Ledger, raw};
 use super::{Command, Data, execution};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, Stop, ThingId, UserId};
 use crate::kernel::base::{Code, Refusal};
-use crate::kernel::crypto;
+use crate::kernel::crypto::chain::files_hash;
+use crate::kernel::crypto::{self, Hash};
 use crate::kernel::log::{self, Fact, NewFact};
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{self, Object, Permit, Right, Subject};
@@ -231,19 +231,29 @@ impl<'a> Write<'a> {
         id: Uuid,
         body: &T,
     ) -> Result<Fact, Stop> {
-        let body = raw(body)?;
-        self.record_raw(channel, event, kind, item, EntryId(id), body).await
+        self.record_with(channel, event, kind, item, id, body, &[]).await
     }
 
-    async fn record_raw(
+    /// As [`Write::record`], for an entry that carries files: its leaf holds their commitments, in this order.
+    ///
+    /// # Errors
+    /// As [`Write::record`].
+    #[expect(clippy::too_many_arguments, reason = "what an entry is made of")]
+    pub async fn record_with<T: Serialize + Sync>(
         &mut self,
         channel: ChannelId,
         event: &'static str,
         kind: u8,
         item: Option<ItemId>,
-        id: EntryId,
-        body: Box<RawValue>,
+        id: Uuid,
+        body: &T,
+        files: &[Hash],
     ) -> Result<Fact, Stop> {
+        let (body, files, by, now) = (raw(body)?, files_hash(files), self.subject.user, self.now);
+        self.append(channel, NewFact { id: EntryId(id), event, kind, item, body, files, by, now }).await
+    }
+
+    async fn append(&mut self, channel: ChannelId, new: NewFact) -> Result<Fact, Stop> {
         if self.ledger.shared().book.is_held(channel) {
             let detail = "This channel's record did not hold when it was checked. Nothing is written to it until an administrator has looked.";
             return Err(Refusal::new(Code::Busy).detail(detail).into());
@@ -256,7 +266,6 @@ impl<'a> Write<'a> {
         }
         let vault = self.ledger.vault().clone();
         let key = vault.patient(head.patient).await?;
-        let new = NewFact { id, event, kind, item, body, by: self.subject.user, now: self.now };
         let mut appended = log::append(&vault, &key, &mut head, new)?;
         if self.first.is_none()
             && let Some(key) = self.command.key

@@ -67,6 +67,7 @@ const RECORD: &[Migration] = migrations! {
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
     16 "0016_tasks" Both;
+    18 "0018_files" Both;
     22 "0022_intake" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;

@@ -121,7 +121,7 @@ impl Filler {
         let (event, kind) = ("message.posted", kind::MESSAGE);
         let (item, by) = (Some(ward.item), self.nurse);
         let new =
-            NewFact { id: crate::kernel::base::EntryId(id), event, kind, item, body, by, now: head.at.max(self.now) };
+            NewFact { id: crate::kernel::base::EntryId(id), event, kind, item, body, files: [0; 32], by, now: head.at.max(self.now) };
         let made = log::append(&self.vault, key, head, new)?;
         let thing = ThingRow {
             id,
