@@ -34,7 +34,8 @@ pub async fn put(cx: &mut Write<'_>, permit: &Permit, name: &str, declared: &str
     let shared = cx.ledger().shared().clone();
     let vault = &shared.vault;
     let (patient, channel, id) = (permit.patient(), permit.channel(), FileId(cx.new_id()));
-    let name = model::name(name)?;
+    // What somebody named so that it cannot be kept has its id for a name.
+    let name = model::name(name).unwrap_or_else(|_| id.to_string());
     let key = vault.patient(patient).await?;
     let place = FilePlace { deployment: vault.deployment(), patient, channel, file: *id.bytes() };
     let r = vault.world().bytes::<32>();
