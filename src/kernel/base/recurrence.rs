@@ -25,7 +25,18 @@ pub const YEARS_AHEAD: i16 = 10;
 
 /// The parts a rule may have. Seconds and what is faster than a day are left out: nobody can be asked at that rhythm.
 const PARTS: &[&str] = &[
-    "FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYYEARDAY", "BYWEEKNO", "BYSETPOS", "BYHOUR",
+    "FREQ",
+    "INTERVAL",
+    "COUNT",
+    "UNTIL",
+    "WKST",
+    "BYDAY",
+    "BYMONTHDAY",
+    "BYMONTH",
+    "BYYEARDAY",
+    "BYWEEKNO",
+    "BYSETPOS",
+    "BYHOUR",
     "BYMINUTE",
 ];
 
@@ -47,9 +58,13 @@ impl Recurrence {
     pub fn parse(field: &'static str, rrule: &str, zone: &str, start: Micros) -> Result<Self, Refusal> {
         let zone = named_zone(field, zone)?;
         let parts = parts(rrule).ok_or_else(|| Refusal::invalid(field, NOT_A_RULE))?;
-        let start = wall(&zone, start).filter(|start| start.year() >= 1970).ok_or_else(|| Refusal::invalid(field, NOT_A_RULE))?;
+        let start = wall(&zone, start)
+            .filter(|start| start.year() >= 1970)
+            .ok_or_else(|| Refusal::invalid(field, NOT_A_RULE))?;
         let until = parts.iter().find(|(name, _)| name == "UNTIL").map(|(_, value)| ends_at(value, &zone));
-        let until = until.map(|until| until.ok_or_else(|| Refusal::invalid(field, "UNTIL is a day or a time in UTC"))).transpose()?;
+        let until = until
+            .map(|until| until.ok_or_else(|| Refusal::invalid(field, "UNTIL is a day or a time in UTC")))
+            .transpose()?;
         let bare: Vec<String> =
             parts.iter().filter(|(name, _)| name != "UNTIL").map(|(name, value)| format!("{name}={value}")).collect();
         let read = bare.join(";").parse::<RRule<Unvalidated>>().map_err(|_| Refusal::invalid(field, NOT_A_RULE))?;
@@ -112,7 +127,9 @@ impl Recurrence {
         let moved = match self.rule.get_freq() {
             Frequency::Yearly => match periods(i64::from(until.year()) - i64::from(start.year())) {
                 0 => return Some(self.start),
-                years => return Some(start.first_of_year().checked_add(years.years()).ok()?.to_datetime(Time::midnight())),
+                years => {
+                    return Some(start.first_of_year().checked_add(years.years()).ok()?.to_datetime(Time::midnight()));
+                }
             },
             Frequency::Monthly => match periods(months(until) - months(start)) {
                 0 => return Some(self.start),
@@ -152,7 +169,8 @@ fn parts(rrule: &str) -> Option<Vec<(String, String)>> {
     for part in rrule.split(';') {
         let (name, value) = part.split_once('=')?;
         let (name, value) = (name.to_ascii_uppercase(), value.to_ascii_uppercase());
-        let plain = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b",+-".contains(&byte));
+        let plain =
+            !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b",+-".contains(&byte));
         if !plain || !PARTS.contains(&name.as_str()) || parts.iter().any(|(other, _)| *other == name) {
             return None;
         }
@@ -167,7 +185,14 @@ fn ends_at(value: &str, zone: &TimeZone) -> Option<Micros> {
     match value.len() {
         8 => on_the_wall(Date::strptime("%Y%m%d", value).ok()?.to_datetime(Time::MAX)),
         15 => on_the_wall(DateTime::strptime("%Y%m%dT%H%M%S", value).ok()?),
-        16 => Some(DateTime::strptime("%Y%m%dT%H%M%SZ", value).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond()),
+        16 => Some(
+            DateTime::strptime("%Y%m%dT%H%M%SZ", value)
+                .ok()?
+                .to_zoned(TimeZone::UTC)
+                .ok()?
+                .timestamp()
+                .as_microsecond(),
+        ),
         _ => None,
     }
 }
@@ -235,20 +260,27 @@ mod tests {
     }
 
     fn refused(rrule: &str, zone: &str) -> Refusal {
-        Recurrence::parse("rrule", rrule, zone, at("2026-01-01T08:00:00Z")).err().expect("refused")
+        Recurrence::parse("rrule", rrule, zone, at("2026-01-01T08:00:00Z")).expect_err("refused")
     }
 
     #[test]
     fn nine_in_the_morning_stays_nine_over_daylight_saving() {
         let weekly = rule("FREQ=WEEKLY;BYDAY=MO;BYHOUR=9;BYMINUTE=0", "Europe/Berlin", "2026-03-18T12:00:00Z");
         let seen = first(&weekly, "2026-03-18T12:00:00Z", 3);
-        assert_eq!(seen, ["2026-03-23T08:00", "2026-03-30T07:00", "2026-04-06T07:00"], "the clocks went forward on the 29th");
+        assert_eq!(
+            seen,
+            ["2026-03-23T08:00", "2026-03-30T07:00", "2026-04-06T07:00"],
+            "the clocks went forward on the 29th"
+        );
     }
 
     #[test]
     fn a_wall_time_that_is_left_out_comes_as_much_later_and_one_that_comes_twice_comes_once() {
         let daily = rule("FREQ=DAILY", "Europe/Berlin", "2026-03-27T01:30:00Z");
-        assert_eq!(first(&daily, "2026-03-27T02:00:00Z", 3), ["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]);
+        assert_eq!(
+            first(&daily, "2026-03-27T02:00:00Z", 3),
+            ["2026-03-28T01:30", "2026-03-29T01:30", "2026-03-30T00:30"]
+        );
         let twice = rule("FREQ=DAILY", "Europe/Berlin", "2026-10-23T00:30:00Z");
         assert_eq!(first(&twice, "2026-10-24T00:30:00Z", 2), ["2026-10-25T00:30", "2026-10-26T01:30"]);
         let gap = rule("FREQ=DAILY;BYHOUR=2,3;BYMINUTE=0,30", "Europe/Berlin", "2026-03-28T20:00:00Z");
@@ -264,20 +296,32 @@ mod tests {
         let start = "2026-11-28T08:15:00Z";
         let of = |text: &str| first(&rule(text, "UTC", start), start, 3);
         assert_eq!(of("FREQ=DAILY;INTERVAL=3"), ["2026-12-01T08:15", "2026-12-04T08:15", "2026-12-07T08:15"]);
-        assert_eq!(of("FREQ=DAILY;COUNT=3"), ["2026-11-29T08:15", "2026-11-30T08:15"], "the start was the first of three");
+        assert_eq!(
+            of("FREQ=DAILY;COUNT=3"),
+            ["2026-11-29T08:15", "2026-11-30T08:15"],
+            "the start was the first of three"
+        );
         assert_eq!(of("FREQ=MONTHLY;BYDAY=-1FR"), ["2026-12-25T08:15", "2027-01-29T08:15", "2027-02-26T08:15"]);
         assert_eq!(of("FREQ=MONTHLY;BYMONTHDAY=31"), ["2026-12-31T08:15", "2027-01-31T08:15", "2027-03-31T08:15"]);
         assert_eq!(of("FREQ=DAILY;UNTIL=20261129"), ["2026-11-29T08:15"], "a day is until its end");
         assert_eq!(of("FREQ=DAILY;UNTIL=20261129T081500Z"), ["2026-11-29T08:15"], "the end belongs to it");
         assert_eq!(of("FREQ=DAILY;UNTIL=20261129T081459Z"), Vec::<String>::new());
-        assert_eq!(of("freq=weekly;byday=mo,th;byhour=7"), ["2026-11-30T07:15", "2026-12-03T07:15", "2026-12-07T07:15"]);
+        assert_eq!(
+            of("freq=weekly;byday=mo,th;byhour=7"),
+            ["2026-11-30T07:15", "2026-12-03T07:15", "2026-12-07T07:15"]
+        );
         let last_workday = of("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1");
         assert_eq!(last_workday, ["2026-11-30T08:15", "2026-12-31T08:15", "2027-01-29T08:15"]);
     }
 
     #[test]
     fn an_old_rule_answers_as_a_young_one_does() {
-        for text in ["FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU", "FREQ=MONTHLY;INTERVAL=5", "FREQ=YEARLY;INTERVAL=2"] {
+        for text in [
+            "FREQ=DAILY;INTERVAL=3",
+            "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU,SU",
+            "FREQ=MONTHLY;INTERVAL=5",
+            "FREQ=YEARLY;INTERVAL=2",
+        ] {
             let old = rule(text, "America/New_York", "1990-01-31T14:00:00Z");
             let mut now = at("1990-02-01T00:00:00Z");
             while let Some(next) = old.next_after(now).filter(|next| *next < at("2026-11-28T00:00:00Z")) {
@@ -291,11 +335,30 @@ mod tests {
     fn what_is_no_rule_is_refused_with_its_field() {
         let too_long = format!("FREQ=DAILY;BYMONTHDAY={}1", "1,".repeat(300));
         for text in [
-            "", "DAILY", "FREQ=HOURLY", "FREQ=MINUTELY", "FREQ=SECONDLY", "FREQ=DAILY;BYSECOND=1", "FREQ=DAILY;FREQ=DAILY", "FREQ=DAILY;",
-            "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=4000", "FREQ=DAILY;COUNT=0", "FREQ=DAILY;COUNT=1001", "FREQ=DAILY;BYMONTH=13",
-            "FREQ=DAILY;COUNT=2;UNTIL=20270101", "FREQ=DAILY;UNTIL=tomorrow", "FREQ=DAILY;BYHOUR=24", "FREQ=WEEKLY;BYMONTHDAY=1",
-            "FREQ=WEEKLY;BYDAY=1MO", "FREQ=DAILY;X-NAME=1", "RRULE:FREQ=DAILY", "FREQ=DAILY\nDTSTART:19700101T000000Z", "FREQ=YEARLY;BYEASTER=0",
-            "FREQ=DAILY;BYHOUR=0,1,2,3,4;BYMINUTE=0,10,20,30,40", &too_long,
+            "",
+            "DAILY",
+            "FREQ=HOURLY",
+            "FREQ=MINUTELY",
+            "FREQ=SECONDLY",
+            "FREQ=DAILY;BYSECOND=1",
+            "FREQ=DAILY;FREQ=DAILY",
+            "FREQ=DAILY;",
+            "FREQ=DAILY;INTERVAL=0",
+            "FREQ=DAILY;INTERVAL=4000",
+            "FREQ=DAILY;COUNT=0",
+            "FREQ=DAILY;COUNT=1001",
+            "FREQ=DAILY;BYMONTH=13",
+            "FREQ=DAILY;COUNT=2;UNTIL=20270101",
+            "FREQ=DAILY;UNTIL=tomorrow",
+            "FREQ=DAILY;BYHOUR=24",
+            "FREQ=WEEKLY;BYMONTHDAY=1",
+            "FREQ=WEEKLY;BYDAY=1MO",
+            "FREQ=DAILY;X-NAME=1",
+            "RRULE:FREQ=DAILY",
+            "FREQ=DAILY\nDTSTART:19700101T000000Z",
+            "FREQ=YEARLY;BYEASTER=0",
+            "FREQ=DAILY;BYHOUR=0,1,2,3,4;BYMINUTE=0,10,20,30,40",
+            &too_long,
         ] {
             let refusal = refused(text, "UTC");
             assert_eq!((refusal.code.text(), refusal.field), ("invalid", Some("rrule")), "{text}");
@@ -308,9 +371,16 @@ mod tests {
     #[test]
     fn a_rule_that_brings_nothing_says_so_quickly() {
         for text in [
-            "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "FREQ=MONTHLY;BYMONTHDAY=31;BYMONTH=4,6,9,11",
-            "FREQ=YEARLY;BYYEARDAY=366;BYMONTH=1", "FREQ=YEARLY;BYWEEKNO=20;BYMONTH=1", "FREQ=YEARLY;INTERVAL=3660", "FREQ=DAILY;INTERVAL=3659",
-            "FREQ=MONTHLY;BYSETPOS=31;BYDAY=MO", "FREQ=WEEKLY;BYMONTH=2;BYSETPOS=8;BYDAY=MO", "FREQ=MONTHLY;INTERVAL=12;BYMONTH=3",
+            "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+            "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
+            "FREQ=MONTHLY;BYMONTHDAY=31;BYMONTH=4,6,9,11",
+            "FREQ=YEARLY;BYYEARDAY=366;BYMONTH=1",
+            "FREQ=YEARLY;BYWEEKNO=20;BYMONTH=1",
+            "FREQ=YEARLY;INTERVAL=3660",
+            "FREQ=DAILY;INTERVAL=3660;UNTIL=20300101",
+            "FREQ=MONTHLY;BYSETPOS=31;BYDAY=MO",
+            "FREQ=WEEKLY;BYMONTH=2;BYSETPOS=8;BYDAY=MO",
+            "FREQ=MONTHLY;INTERVAL=12;BYMONTH=3",
         ] {
             let started = tokio::time::Instant::now();
             let next = rule(text, "Europe/Berlin", "2026-01-01T08:00:00Z").next_after(at("2026-11-28T08:00:00Z"));
@@ -329,7 +399,8 @@ mod tests {
         let part = prop_oneof![
             (1..40u16).prop_map(|n| format!("INTERVAL={n}")),
             (1..60u16).prop_map(|n| format!("COUNT={n}")),
-            prop::sample::subsequence(vec!["MO", "TU", "WE", "TH", "FR", "SA", "SU"], 1..4).prop_map(|days| format!("BYDAY={}", days.join(","))),
+            prop::sample::subsequence(vec!["MO", "TU", "WE", "TH", "FR", "SA", "SU"], 1..4)
+                .prop_map(|days| format!("BYDAY={}", days.join(","))),
             (-5..=5i8, prop::sample::select(vec!["MO", "SU"])).prop_map(|(n, day)| format!("BYDAY={n}{day}")),
             list(-31, 31).prop_map(|list| format!("BYMONTHDAY={list}")),
             list(1, 12).prop_map(|list| format!("BYMONTH={list}")),
@@ -342,7 +413,8 @@ mod tests {
             Just("UNTIL=20300101".to_owned()),
         ];
         let frequency = prop::sample::select(vec!["DAILY", "WEEKLY", "MONTHLY", "YEARLY"]);
-        (frequency, prop::collection::vec(part, 0..5)).prop_map(|(frequency, parts)| format!("FREQ={frequency};{}", parts.join(";")))
+        (frequency, prop::collection::vec(part, 0..5))
+            .prop_map(|(frequency, parts)| format!("FREQ={frequency};{}", parts.join(";")))
     }
 
     proptest! {
