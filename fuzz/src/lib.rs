@@ -7,8 +7,8 @@ use std::path::Path;
 
 use carethread::features::care_plan::import::{self, Known, SourceFile};
 use carethread::features::chart::Memory;
-use carethread::features::intake::letter::Letter;
 use carethread::features::chart::proof::{self, Files, SignedChannel, Verdict, Writer};
+use carethread::features::intake::letter::Letter;
 use carethread::kernel::base::id::DeploymentId;
 use carethread::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
 use carethread::kernel::crypto::chain::{self, Leaf, Walk, kind};

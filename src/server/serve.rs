@@ -24,8 +24,8 @@ use crate::features::{channels, files, identity, patients};
 use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
-use crate::interfaces::mail;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
+use crate::interfaces::mail;
 use crate::interfaces::socket::{self, Sockets};
 use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
@@ -104,7 +104,9 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         None => JoinSet::new(),
     };
     let mails = match (&node, lmtp) {
-        (Some(node), Some(lmtp)) => Some(tokio::spawn(mail::serve(lmtp, node.engine.clone(), host(node).await?, stop.clone()))),
+        (Some(node), Some(lmtp)) => {
+            Some(tokio::spawn(mail::serve(lmtp, node.engine.clone(), host(node).await?, stop.clone())))
+        }
         _ => None,
     };
     let orders = control::listen(&folder)?;

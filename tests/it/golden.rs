@@ -12,10 +12,12 @@ use carethread::features::FEATURES;
 use carethread::kernel::base::{Code, Refusal};
 use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::chance::fresh_id;
 use super::document::{Document, pascal};
-use super::server::{Person, ROOMY, Server, text};
+use super::server::{House, Person, ROOMY, Server, text};
 use super::socket::Socket;
 use normal::Normal;
 
@@ -43,7 +45,10 @@ pub struct Play {
 impl Play {
     /// A server with four people, none of whom knows a patient: `lead`, `nurse`, `doctor` and `kin`.
     async fn begin() -> Self {
-        let server = Server::new().await;
+        let mut house = House::new(ROOMY).await;
+        let place = format!("unix:{}", house.path("lmtp").display());
+        house.set("CARETHREAD_MAIL_LMTP", &place);
+        let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut play = Self { server, actors, names, files, sockets, http };
@@ -100,6 +105,16 @@ impl Play {
         self.http.demand(&format!("{}Reply", pascal(op)), &again["data"]);
         assert_eq!((&again["data"]["id"], &again["data"]["repeat"]), (&made["id"], &json!(true)), "{op}: {again}");
         id
+    }
+
+    /// Hands a mail over for an address, as the site's mail server does.
+    pub async fn hand_over(&self, address: &str, mail: &str) {
+        let mut peer = UnixStream::connect(self.server.house.path("lmtp")).await.unwrap();
+        let said = format!("LHLO mx\r\nMAIL FROM:<mx@clinic.example>\r\nRCPT TO:<{address}>\r\nDATA\r\n{mail}\r\n.\r\nQUIT\r\n");
+        peer.write_all(said.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        peer.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.contains("250 2.0.0 Taken"), "{heard}");
     }
 
     /// As [`Play::run`], for what is to be refused; kept by its code.

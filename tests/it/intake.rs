@@ -26,11 +26,36 @@ for sender, to, path in zip(mails[::3], mails[1::3], mails[2::3]):
 
 /// Each sample, when it was written, and words of its text.
 const SAMPLES: [(&str, &str, &[&str]); 6] = [
-    ("forwarded-as-rfc822-part.eml", "1998-08-13T07:42:41", &["[Fwd: Map of Argentina with Description]\n\nFred,\n\nFire up Air Force One!", "Hi A1,\n\nI finally figured out this MIME thing."]),
-    ("forwarded-inline-qp.eml", "2005-05-08T18:17:00", &["Fwd: Signed email causes file attachments\n\nWe should not include", "Test attachments oddly encoded with japanese charset."]),
+    (
+        "forwarded-as-rfc822-part.eml",
+        "1998-08-13T07:42:41",
+        &[
+            "[Fwd: Map of Argentina with Description]\n\nFred,\n\nFire up Air Force One!",
+            "Hi A1,\n\nI finally figured out this MIME thing.",
+        ],
+    ),
+    (
+        "forwarded-inline-qp.eml",
+        "2005-05-08T18:17:00",
+        &[
+            "Fwd: Signed email causes file attachments\n\nWe should not include",
+            "Test attachments oddly encoded with japanese charset.",
+        ],
+    ),
     ("japanese-subject-attachment.eml", "2009-10-30T08:11:02", &["まみむめもまみむめも"]),
-    ("outlook-alternative-related.eml", "2000-05-17T23:47:24", &["A HARE one day ridiculed the short feet and slow pace of the Tortoise, who replied, laughing:", "Slow but steady wins the race."]),
-    ("pdf-non-ascii-name.eml", "2005-05-10T17:26:39", &["Another PDF with \u{1f389} Unicode chars in it \u{1f37f}\n\nJust attaching another PDF, here, to see"]),
+    (
+        "outlook-alternative-related.eml",
+        "2000-05-17T23:47:24",
+        &[
+            "A HARE one day ridiculed the short feet and slow pace of the Tortoise, who replied, laughing:",
+            "Slow but steady wins the race.",
+        ],
+    ),
+    (
+        "pdf-non-ascii-name.eml",
+        "2005-05-10T17:26:39",
+        &["Another PDF with \u{1f389} Unicode chars in it \u{1f37f}\n\nJust attaching another PDF, here, to see"],
+    ),
     ("reply-format-flowed.eml", "2007-11-18T08:56:07", &["Re: Test reply email\n\nMessage body"]),
 ];
 
@@ -59,7 +84,8 @@ async fn a_mail_by_http_is_a_note() {
     let ward = Ward::open(&server, server.person("lead").await).await;
     let stranger = server.person("stranger").await;
     let path = |more: &str| format!("POST /v1/intake/email?channel={}{more} HTTP/1.1", ward.id("staff"));
-    let bearer = |person: &Person| format!("Authorization: Bearer {}\r\nContent-Type: message/rfc822\r\n", person.token);
+    let bearer =
+        |person: &Person| format!("Authorization: Bearer {}\r\nContent-Type: message/rfc822\r\n", person.token);
     for (name, held, words) in SAMPLES {
         let raw = std::fs::read(mail(name)).unwrap();
         let answer = server.request(&path(""), &bearer(&ward.lead), &raw).await;
@@ -75,7 +101,10 @@ async fn a_mail_by_http_is_a_note() {
     }
     assert_eq!(server.request(&path(""), &bearer(&ward.lead), b"no mail").await.status, 400);
     assert_eq!(server.request(&path(""), "", b"From: a@b\n\nx").await.status, 401);
-    assert_eq!(server.request("POST /v1/intake/email HTTP/1.1", &bearer(&ward.lead), b"From: a@b\n\nx").await.status, 400);
+    assert_eq!(
+        server.request("POST /v1/intake/email HTTP/1.1", &bearer(&ward.lead), b"From: a@b\n\nx").await.status,
+        400
+    );
     let large = vec![b'a'; (10 << 20) + 1];
     assert_eq!(server.request(&path(""), &bearer(&ward.lead), &large).await.status, 413);
 }

@@ -30,7 +30,13 @@ pub async fn room(cx: &mut Write<'_>, permit: &Permit, bytes: u64) -> Result<(),
 ///
 /// # Errors
 /// The disk's or the database's.
-pub async fn put(cx: &mut Write<'_>, permit: &Permit, name: &str, declared: &str, content: &[u8]) -> Result<FileId, Stop> {
+pub async fn put(
+    cx: &mut Write<'_>,
+    permit: &Permit,
+    name: &str,
+    declared: &str,
+    content: &[u8],
+) -> Result<FileId, Stop> {
     let shared = cx.ledger().shared().clone();
     let vault = &shared.vault;
     let (patient, channel, id) = (permit.patient(), permit.channel(), FileId(cx.new_id()));

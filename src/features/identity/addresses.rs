@@ -24,8 +24,11 @@ const REVISION: i64 = 1;
 /// Whether a text has the form of an address that people write from.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
-    let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c));
-    text.len() <= ADDRESS_BYTES_MAX && text.rsplit_once('@').is_some_and(|(local, domain)| plain(local) && plain(domain))
+    let plain = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c))
+    };
+    text.len() <= ADDRESS_BYTES_MAX
+        && text.rsplit_once('@').is_some_and(|(local, domain)| plain(local) && plain(domain))
 }
 
 fn mac(vault: &Vault, address: &str) -> Result<[u8; 32], Fault> {
@@ -60,7 +63,9 @@ pub(super) async fn change(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
             Some(owner) if owner == account => {}
             // Whose it is, is not said.
             Some(_) => return Err(Refusal::conflict("This address is another account's.").field("email").into()),
-            None if held >= ADDRESSES_MAX => return Err(Refusal::conflict("This account has as many addresses as it may.").field("email").into()),
+            None if held >= ADDRESSES_MAX => {
+                return Err(Refusal::conflict("This account has as many addresses as it may.").field("email").into());
+            }
             None => {
                 let (id, now) = (cx.new_id(), cx.now());
                 let sealed = cx.ledger().vault().seal_system(Purpose::Identity, id, REVISION, address.as_bytes())?;
@@ -80,7 +85,8 @@ pub(super) async fn list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     cx.permit_server(Right::Administer)?;
     let handle = known_handle(Fields(data))?;
     let row = sql::account_of_handle(cx.tx(), &handle).await?;
-    let account = row.ok_or_else(|| Refusal::not_found().field("handle").detail("There is no user of this handle."))?.id;
+    let account =
+        row.ok_or_else(|| Refusal::not_found().field("handle").detail("There is no user of this handle."))?.id;
     cx.audit.object = Some(ThingId(account.0));
     let mut emails = Vec::new();
     for (id, sealed) in sql::addresses_of(cx.tx(), account).await? {

@@ -220,7 +220,14 @@ pub(super) async fn latest(tx: &mut Tx) -> sqlx::Result<Option<Micros>> {
 }
 
 /// An address and whose it is.
-pub(super) async fn add_address(tx: &mut Tx, mac: &[u8], id: Uuid, account: UserId, sealed: &[u8], at: Micros) -> sqlx::Result<()> {
+pub(super) async fn add_address(
+    tx: &mut Tx,
+    mac: &[u8],
+    id: Uuid,
+    account: UserId,
+    sealed: &[u8],
+    at: Micros,
+) -> sqlx::Result<()> {
     on_db!(tx, |c| {
         sqlx::query(ADDRESS_ADD).bind(mac).bind(id).bind(account).bind(sealed).bind(at).execute(c).await.map(drop)
     })

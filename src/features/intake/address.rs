@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::sql;
-use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, World};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, ThingId, World};
 use crate::kernel::crypto::lookup_mac;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Reply, Write};
@@ -61,7 +61,9 @@ pub(super) fn read(address: &str, domain: &str) -> Option<Named> {
     let (local, at) = address.trim_matches(['<', '>', ' ']).rsplit_once('@')?;
     let rest = local.get(..2).filter(|start| start.eq_ignore_ascii_case("p-")).and_then(|_| local.get(2..))?;
     let (code, item) = rest.split_once('+').map_or((rest, None), |(code, item)| (code, item_of(item)));
-    let fits = at.eq_ignore_ascii_case(domain) && code.len() == CODE_BYTES * 8 / 5 && code.bytes().all(|c| c.is_ascii_alphanumeric());
+    let fits = at.eq_ignore_ascii_case(domain)
+        && code.len() == CODE_BYTES * 8 / 5
+        && code.bytes().all(|c| c.is_ascii_alphanumeric());
     fits.then(|| Named { code: code.to_ascii_lowercase(), item })
 }
 
@@ -91,7 +93,7 @@ pub(super) async fn tell(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop>
     let fields = Fields(data);
     let (channel, item): (ChannelId, Option<ItemId>) = (fields.required_id("channel")?, fields.id("item")?);
     let permit = cx.permit_channel(Right::Document, channel).await?;
-    cx.about(channel.0.into());
+    cx.about(ThingId(channel.0));
     if item.is_some() {
         cx.link(&permit, item).await?;
     }
@@ -128,7 +130,14 @@ mod tests {
         assert_eq!(code.len(), 16);
         let address = written(&code, None, "mail.clinic.example").to_uppercase();
         assert_eq!(read(&address, "mail.clinic.example"), Some(Named { code: code.clone(), item: None }));
-        for other in ["p-short@d", "q-abcdefghijklmnop@d", "p-abcdefghijklmnop@other", "p-abcdefghijklmnop", "", "\u{fc}-abcdefghijklmnop@d"] {
+        for other in [
+            "p-short@d",
+            "q-abcdefghijklmnop@d",
+            "p-abcdefghijklmnop@other",
+            "p-abcdefghijklmnop",
+            "",
+            "\u{fc}-abcdefghijklmnop@d",
+        ] {
             assert_eq!(read(other, "d"), None, "{other}");
         }
         // An item that cannot be read is none: the mail finds its channel all the same.

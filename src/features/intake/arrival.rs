@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
+use super::address;
 use super::letter::{Automatic, Held, Letter, NoMail};
 use super::sql::{self, WaitingRow};
-use super::address;
 use crate::features::notes::{self, FromMail, Mail, Participant};
 use crate::features::{care_plan, files, identity};
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
@@ -59,7 +59,13 @@ pub(super) fn mac(vault: &Vault, letter: &Letter, raw: &[u8]) -> Result<[u8; 32]
 ///
 /// # Errors
 /// `invalid` for what is no mail; what `note.log` says of channel and item.
-pub async fn note(engine: &Engine, subject: Subject, raw: &[u8], channel: ChannelId, item: Option<ItemId>) -> Result<Value, Refusal> {
+pub async fn note(
+    engine: &Engine,
+    subject: Subject,
+    raw: &[u8],
+    channel: ChannelId,
+    item: Option<ItemId>,
+) -> Result<Value, Refusal> {
     let mut data = Data::new();
     data.insert("raw".into(), base64(raw).into());
     data.insert("channel".into(), channel.to_string().into());
@@ -156,7 +162,8 @@ pub(super) async fn log(cx: &mut Write<'_>, permit: &Permit, item: Option<ItemId
     let (text, _) = letter.words(usize::MAX);
     // The original comes last: what is beyond the limit of a note is in it.
     let attached = letter.attachments.iter().take(files::FILES_MAX - 1).filter(|file| !file.bytes.is_empty());
-    let attached: Vec<(&str, &str, &[u8])> = attached.map(|file| (file.name.as_str(), file.media_type.as_str(), file.bytes.as_slice())).collect();
+    let attached: Vec<(&str, &str, &[u8])> =
+        attached.map(|file| (file.name.as_str(), file.media_type.as_str(), file.bytes.as_slice())).collect();
     let bytes: usize = attached.iter().map(|(_, _, bytes)| bytes.len()).sum();
     files::room(cx, permit, bytes.saturating_add(raw.len()) as u64).await?;
     let mut kept_files = Vec::new();
@@ -168,7 +175,13 @@ pub(super) async fn log(cx: &mut Write<'_>, permit: &Permit, item: Option<ItemId
         subject: Some(letter.subject).filter(|subject| !subject.is_empty()),
         authentication: letter.findings.map(|found| found.text),
     };
-    let fact = notes::log_from_mail(cx, permit, link, FromMail { held_at: at, held_at_guessed: guessed, with, text, mail: kept, files: kept_files }).await?;
+    let fact = notes::log_from_mail(
+        cx,
+        permit,
+        link,
+        FromMail { held_at: at, held_at_guessed: guessed, with, text, mail: kept, files: kept_files },
+    )
+    .await?;
     sql::add_seen(cx.ledger().change(), channel, &mac, fact.seq).await?;
     Ok(Reply::Recorded)
 }

@@ -66,7 +66,13 @@ pub async fn channel_of_code(tx: &mut Tx, mac: &[u8]) -> sqlx::Result<Option<Cha
 ///
 /// # Errors
 /// The database's.
-pub async fn add_code(tx: &mut Tx, channel: ChannelId, patient: PatientId, mac: &[u8], sealed: &[u8]) -> sqlx::Result<()> {
+pub async fn add_code(
+    tx: &mut Tx,
+    channel: ChannelId,
+    patient: PatientId,
+    mac: &[u8],
+    sealed: &[u8],
+) -> sqlx::Result<()> {
     on_db!(tx, |c| sqlx::query(CODE_ADD).bind(channel).bind(patient).bind(mac).bind(sealed).execute(c).await.map(drop))
 }
 

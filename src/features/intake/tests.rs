@@ -41,7 +41,10 @@ async fn a_mail_brought_in_is_a_note_once() {
     assert_eq!(reply["late"], json!(true));
     let event = ward.newest(ward.care_team).await;
     let data = &event["data"];
-    assert_eq!((&event["event"], &event["by"], &data["id"]), (&json!("note.logged"), &json!(ward.nurse.user), &reply["id"]));
+    assert_eq!(
+        (&event["event"], &event["by"], &data["id"]),
+        (&json!("note.logged"), &json!(ward.nurse.user), &reply["id"])
+    );
     assert_eq!((&data["medium"], &data["item"]), (&json!("email"), &json!(ward.unsorted)));
     assert!(data["held_at"].as_str().unwrap().starts_with("2005-05-08T18:17:00"));
     assert_eq!(data.get("held_at_guessed"), None);
@@ -53,7 +56,8 @@ async fn a_mail_brought_in_is_a_note_once() {
     assert_eq!(info["files"][1]["name"], json!("original.eml"), "{info}");
     assert_eq!(info["files"][1]["size"], json!(sample(INLINE).len()));
     assert_eq!(data["mail"]["message_id"], json!("e85734b90505081209eaaa17b@mail.gmail.com"));
-    let again = note(&ward.house.engine, ward.lead.clone(), &sample(INLINE), ward.care_team, Some(ward.wound)).await.unwrap();
+    let again =
+        note(&ward.house.engine, ward.lead.clone(), &sample(INLINE), ward.care_team, Some(ward.wound)).await.unwrap();
     assert_eq!(again, with(reply, json!({"repeat": true})));
     let other = bring(b"From: a@x.example\n\nhere", Some(ward.wound)).await.unwrap();
     assert_eq!(other["late"], json!(false));
@@ -90,7 +94,9 @@ async fn a_known_sender_documents_and_others_wait() {
     let ward = Ward::open().await;
     register(&ward, "nurse", "Nurse@clinic.example").await;
     let about = address(&ward, ward.care_team, json!({"item": ward.wound})).await;
-    let mail = |id: &str, from: &str| format!("From: Mia <{from}>\nTo: Dr. Osei <osei@x.example>\nCc: {about}\nMessage-ID: <{id}>\nSubject: Dose\n\nUnchanged").into_bytes();
+    let mail = |id: &str, from: &str| {
+        format!("From: Mia <{from}>\nTo: Dr. Osei <osei@x.example>\nCc: {about}\nMessage-ID: <{id}>\nSubject: Dose\n\nUnchanged").into_bytes()
+    };
     assert_eq!(delivered(&ward, &about, &mail("1", "nurse@clinic.example")).await, Ok(Delivered::Noted));
     let event = ward.newest(ward.care_team).await;
     assert_eq!((&event["by"], &event["data"]["item"]), (&json!(ward.nurse.user), &json!(ward.wound)));
@@ -111,7 +117,10 @@ async fn a_known_sender_documents_and_others_wait() {
     let waiting = mails(&ward, &ward.lead).await;
     let reasons: Vec<&Value> = waiting.iter().map(|one| &one["reason"]).collect();
     assert_eq!(reasons, [&json!("unknown_sender"), &json!("automatic")]);
-    assert_eq!((&waiting[0]["domain"], &waiting[0]["content"]["text"]), (&json!("x.example"), &json!("Dose\n\nUnchanged")));
+    assert_eq!(
+        (&waiting[0]["domain"], &waiting[0]["content"]["text"]),
+        (&json!("x.example"), &json!("Dose\n\nUnchanged"))
+    );
     assert!(mails(&ward, &ward.daughter).await.is_empty() && mails(&ward, &ward.outsider).await.is_empty());
 
     let file = json!({"mail": waiting[0]["id"], "channel": ward.care_team, "item": ward.wound});
@@ -137,7 +146,10 @@ async fn a_mail_to_no_channel_waits_for_its_sender_and_officers_see_its_outside(
     assert_eq!((&own[0]["reason"], &own[0]["content"]["subject"]), (&json!("unknown_address"), &json!("Dose")));
     assert!(mails(&ward, &ward.lead).await.is_empty());
     let outside = mails(&ward, &officer).await;
-    assert_eq!((outside[0].get("content"), outside[0].get("sender"), &outside[0]["domain"]), (None, None, &json!("clinic.example")));
+    assert_eq!(
+        (outside[0].get("content"), outside[0].get("sender"), &outside[0]["domain"]),
+        (None, None, &json!("clinic.example"))
+    );
     let file = json!({"mail": own[0]["id"], "channel": ward.care_team});
     assert_eq!(ward.house.code(&ward.lead, "intake.file", file.clone()).await, Code::NotFound);
     ward.house.run(&ward.nurse, "intake.file", file).await;
@@ -160,7 +172,11 @@ async fn every_sample_ends_as_a_note() {
     let ward = Ward::open().await;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail");
     let mut count = 0;
-    for file in std::fs::read_dir(folder).unwrap().flatten().filter(|file| file.path().extension().is_some_and(|end| end == "eml")) {
+    for file in std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .filter(|file| file.path().extension().is_some_and(|end| end == "eml"))
+    {
         let raw = std::fs::read(file.path()).unwrap();
         note(&ward.house.engine, ward.nurse.clone(), &raw, ward.care_team, None).await.unwrap();
         count += 1;

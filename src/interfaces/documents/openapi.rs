@@ -229,8 +229,15 @@ fn import(schemas: &mut Schemas) -> Value {
 
 /// `POST /v1/intake/email`
 fn email() -> Value {
-    let codes = [&SIGNED_IN[..], &[Code::Invalid, Code::NotFound, Code::Archived, Code::PlanItemClosed, Code::TooLarge, Code::BadFrame]].concat();
-    let answer = json_answer("The note, as `note.log` answers; `repeat` if the channel had the mail already", &json!({"type": "object"}));
+    let codes = [
+        &SIGNED_IN[..],
+        &[Code::Invalid, Code::NotFound, Code::Archived, Code::PlanItemClosed, Code::TooLarge, Code::BadFrame],
+    ]
+    .concat();
+    let answer = json_answer(
+        "The note, as `note.log` answers; `repeat` if the channel had the mail already",
+        &json!({"type": "object"}),
+    );
     let mut operation = operation("email", "A mail becomes a note, RFC 5322", "201", answer, &codes);
     operation["requestBody"] = json!({"required": true, "content": {"message/rfc822": {"schema": {"type": "string"}}}});
     let id = json!({"type": "string", "format": "uuid"});

@@ -27,7 +27,12 @@ pub async fn email(
     }
 }
 
-async fn run(site: &Site, peer: SocketAddr, query: &HashMap<String, String>, request: Request) -> Result<Value, Refusal> {
+async fn run(
+    site: &Site,
+    peer: SocketAddr,
+    query: &HashMap<String, String>,
+    request: Request,
+) -> Result<Value, Refusal> {
     let (parts, content) = request.into_parts();
     let caller = signed_in(site, peer, &parts.headers).await?;
     let now = site.door().now();

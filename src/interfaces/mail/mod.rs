@@ -54,7 +54,9 @@ impl Listener {
         }
         let mut addresses = place.to_socket_addrs().with_context(|| format!("{place}: give HOST:PORT or unix:PATH"))?;
         if !config.lmtp_open && !addresses.all(|address| address.ip().is_loopback()) {
-            bail!("{place}: other machines could hand over mail there. Set [mail] lmtp_open = true where the network between is trusted.");
+            bail!(
+                "{place}: other machines could hand over mail there. Set [mail] lmtp_open = true where the network between is trusted."
+            );
         }
         let listener = TcpListener::bind(place).await.with_context(|| format!("Cannot listen on {place}"))?;
         Ok(Some(Self::Tcp(listener)))

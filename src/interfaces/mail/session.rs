@@ -104,7 +104,13 @@ struct Envelope {
 }
 
 /// Runs a session to its end. `free`: there is a place for it.
-pub(super) async fn run<L>(line: L, engine: &Engine, host: &Subject, free: bool, stop: CancellationToken) -> std::io::Result<()>
+pub(super) async fn run<L>(
+    line: L,
+    engine: &Engine,
+    host: &Subject,
+    free: bool,
+    stop: CancellationToken,
+) -> std::io::Result<()>
 where
     L: AsyncRead + AsyncWrite + Unpin,
 {
@@ -148,7 +154,11 @@ where
 }
 
 /// What is answered to a command that takes no mail.
-fn step(request: Result<Request<std::borrow::Cow<'_, str>>, smtp_proto::Error>, envelope: &mut Envelope, domain: &str) -> Answer {
+fn step(
+    request: Result<Request<std::borrow::Cow<'_, str>>, smtp_proto::Error>,
+    envelope: &mut Envelope,
+    domain: &str,
+) -> Answer {
     match request {
         Ok(Request::Mail { .. }) if !envelope.greeted => (503, "5.5.1 LHLO first"),
         Ok(Request::Mail { .. }) if envelope.sender => (503, "5.5.1 There is a sender already"),
@@ -176,7 +186,9 @@ fn step(request: Result<Request<std::borrow::Cow<'_, str>>, smtp_proto::Error>, 
         Ok(Request::Vrfy { .. }) => (252, "2.1.5 Send it and see"),
         Ok(_) => (502, "5.5.1 Not done here"),
         Err(smtp_proto::Error::UnknownCommand) => (500, "5.5.2 Unknown command"),
-        Err(smtp_proto::Error::UnsupportedParameter { .. } | smtp_proto::Error::InvalidParameter { .. }) => (555, "5.5.4 Unknown parameter"),
+        Err(smtp_proto::Error::UnsupportedParameter { .. } | smtp_proto::Error::InvalidParameter { .. }) => {
+            (555, "5.5.4 Unknown parameter")
+        }
         Err(_) => (501, "5.5.4 Cannot be read"),
     }
 }

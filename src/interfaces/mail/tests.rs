@@ -31,7 +31,9 @@ async fn said(house: &House, free: bool, text: &[u8]) -> Vec<String> {
 async fn each_recipient_of_a_mail_has_an_answer() {
     let house = House::new().await;
     let nurse = house.person("nurse", PersonKind::Practitioner).await;
-    house.run(&house.command_line().await, "user.email", json!({"handle": "nurse", "add": "nurse@clinic.example"})).await;
+    house
+        .run(&house.command_line().await, "user.email", json!({"handle": "nurse", "add": "nurse@clinic.example"}))
+        .await;
     let text = b"LHLO mx\r\nMAIL FROM:<nurse@clinic.example>\r\nRCPT TO:<p-abcdefghijklmnop@localhost>\r\nRCPT TO:<a@elsewhere.example>\r\nRCPT TO:<p-bbcdefghijklmnop@localhost>\r\nDATA\r\nFrom: nurse@clinic.example\r\nSubject: Dose\r\n\r\n..dots\r\n.\r\nQUIT\r\n";
     let codes = said(&house, true, text).await;
     assert_eq!(codes, ["220", "250", "250", "250", "550", "250", "354", "250", "250", "221"]);
@@ -52,7 +54,12 @@ async fn steps_have_an_order_and_what_is_wrong_an_answer() {
     assert_eq!(said(&house, true, &long).await, ["220", "500", "250"]);
     let many = b"nonsense\r\n".repeat(50);
     assert_eq!(said(&house, true, &many).await.last().map(String::as_str), Some("421"));
-    let large = [b"LHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@localhost>\r\nDATA\r\nSubject: s\r\n\r\n".to_vec(), b"aaaaaaa\r\n".repeat(1_300_000), b".\r\nNOOP\r\n".to_vec()].concat();
+    let large = [
+        b"LHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@localhost>\r\nDATA\r\nSubject: s\r\n\r\n".to_vec(),
+        b"aaaaaaa\r\n".repeat(1_300_000),
+        b".\r\nNOOP\r\n".to_vec(),
+    ]
+    .concat();
     assert_eq!(said(&house, true, &large).await, ["220", "250", "250", "250", "354", "552", "250"]);
 }
 

@@ -37,6 +37,7 @@ impl<'a> Normal<'a> {
         match name {
             "head" => HEAD.into(),
             "sha256" => SHA256.into(),
+            "address" => "p-aaaaaaaaaaaaaaaa@localhost".into(),
             "server" => "0.0.0".into(),
             "token" => "ct_pat_0000000000000000000000000000000000000000000".into(),
             _ => self.of(value),

@@ -20,6 +20,7 @@ pub async fn play(play: &mut Play) {
     attention(play).await;
     searches(play).await;
     wrong_patient(play).await;
+    mails(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -241,4 +242,21 @@ async fn wrong_patient(play: &mut Play) {
     let socket = play.server.socket(&officer).await;
     play.actors.insert("officer", super::Actor { person: officer, socket });
     play.run("officer", "wrong_patient.list", json!({})).await;
+}
+
+/// Two mails by strangers, of which one becomes a note.
+async fn mails(play: &mut Play) {
+    let staff = play.id("care team");
+    let given = play.run("nurse", "channel.mail_address", json!({ "channel": staff })).await;
+    for (id, words) in [("a", "Dose unchanged until Friday"), ("b", "Ten days of holiday, all included")] {
+        let mail = format!(
+            "From: Dr. Osei <osei@clinic.example>\r\nDate: Thu, 1 Jan 2026 14:10:00 +0000\r\nMessage-ID: <{id}@clinic.example>\r\nSubject: Dose\r\n\r\n{words}"
+        );
+        play.hand_over(&text(&given, "address"), &mail).await;
+    }
+    let waiting = play.run("nurse", "intake.list", json!({ "channel": staff })).await;
+    let mail = |at: usize| waiting["mails"][at]["id"].clone();
+    let file = json!({"mail": mail(0), "channel": staff, "item": play.id("goal")});
+    play.make("note of a mail", "nurse", "intake.file", file).await;
+    play.run("nurse", "intake.discard", json!({"mail": mail(1), "reason": "Advertising"})).await;
 }

@@ -33,7 +33,10 @@ fn fields(raw: &[u8]) -> usize {
 
 /// Every second dash of a run counts: a boundary may be made of dashes.
 fn dashes(raw: &[u8]) -> usize {
-    raw.chunk_by(|a, b| a == b).filter(|run| run.len() > 1 && run.first() == Some(&b'-')).map(|run| run.len().min(8) / 2).sum()
+    raw.chunk_by(|a, b| a == b)
+        .filter(|run| run.len() > 1 && run.first() == Some(&b'-'))
+        .map(|run| run.len().min(8) / 2)
+        .sum()
 }
 
 #[cfg(test)]

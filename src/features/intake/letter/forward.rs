@@ -29,7 +29,26 @@ const LABELS: [(Label, &[&str]); 6] = [
     (Label::Cc, &["cc", "kopie", "kopie (cc)", "copie à", "copie"]),
     (Label::Date, &["date", "sent", "datum", "gesendet", "envoyé", "envoyé le"]),
     (Label::Subject, &["subject", "betreff", "objet", "sujet"]),
-    (Label::Other, &["reply-to", "antwort an", "antwort-an", "répondre à", "importance", "wichtigkeit", "priority", "priorität", "attachments", "anlagen", "pièces jointes", "bcc", "message-id", "organization", "x-mailer"]),
+    (
+        Label::Other,
+        &[
+            "reply-to",
+            "antwort an",
+            "antwort-an",
+            "répondre à",
+            "importance",
+            "wichtigkeit",
+            "priority",
+            "priorität",
+            "attachments",
+            "anlagen",
+            "pièces jointes",
+            "bcc",
+            "message-id",
+            "organization",
+            "x-mailer",
+        ],
+    ),
 ];
 
 /// Words of a marker line that say the message below is forwarded.
@@ -254,7 +273,9 @@ mod tests {
         let found = read_in("Fwd: Dose", twice);
         assert_eq!(found.iter().map(|one| one.2[0].as_str()).collect::<Vec<_>>(), ["From A", "From C"]);
         assert!(read_in("Hi", "I saw the forwarded message\nFrom: the lab\n\nand more").is_empty());
-        assert!(read_in("Hi", "---------- Forwarded message ---------\n\n\n\n\n\nFrom: a@b.example\nSubject: x").is_empty());
+        assert!(
+            read_in("Hi", "---------- Forwarded message ---------\n\n\n\n\n\nFrom: a@b.example\nSubject: x").is_empty()
+        );
         assert!(read_in("Fwd: Hi", "---------- Forwarded message ---------\nno fields here").is_empty());
         let unread = "---------- Forwarded message ---------\nFrom: A <a@x.example>\nDate: 03/04/2026 10:12\nSubject: Dose\n\nText";
         assert_eq!(read_in("Fwd: Dose", unread)[0].1, None);

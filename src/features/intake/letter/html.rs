@@ -8,8 +8,8 @@ use mail_parser::decoders::html::add_html_token;
 const HIDDEN: [&str; 9] = ["head", "style", "script", "template", "title", "noscript", "object", "svg", "select"];
 /// Elements that stand on lines of their own.
 const BLOCKS: [&str; 22] = [
-    "div", "table", "tr", "ul", "ol", "li", "dl", "dt", "dd", "section", "article", "header", "footer", "center", "form", "fieldset",
-    "address", "caption", "body", "html", "main", "figure",
+    "div", "table", "tr", "ul", "ol", "li", "dl", "dt", "dd", "section", "article", "header", "footer", "center",
+    "form", "fieldset", "address", "caption", "body", "html", "main", "figure",
 ];
 /// Blocks with an empty line around them.
 const PARAGRAPHS: [&str; 9] = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "pre"];
@@ -97,7 +97,13 @@ impl Page {
     /// What is due before a word.
     fn begin(&mut self) {
         if self.breaks > 0 || self.out.is_empty() {
-            let breaks = if self.out.is_empty() { 0 } else if self.kept > 0 { self.breaks } else { self.breaks.min(2) };
+            let breaks = if self.out.is_empty() {
+                0
+            } else if self.kept > 0 {
+                self.breaks
+            } else {
+                self.breaks.min(2)
+            };
             let marks = |depth: usize| ">".repeat(depth.min(QUOTES_MAX));
             let between = marks(self.quotes.min(std::mem::replace(&mut self.quoted, self.quotes)));
             let marks = marks(self.quotes);
@@ -195,7 +201,9 @@ fn end_of_tag(attributes: &str) -> usize {
     for (at, byte) in attributes.bytes().enumerate() {
         match (quote, byte) {
             (None, b'>') => return at + 1,
-            (None, b'"' | b'\'') if attributes.as_bytes().get(..at).is_some_and(|before| before.trim_ascii_end().ends_with(b"=")) => {
+            (None, b'"' | b'\'')
+                if attributes.as_bytes().get(..at).is_some_and(|before| before.trim_ascii_end().ends_with(b"=")) =>
+            {
                 quote = Some(byte);
             }
             (Some(open), _) if open == byte => quote = None,
@@ -245,9 +253,9 @@ fn entities(text: &str) -> std::borrow::Cow<'_, str> {
         let (before, entity) = rest.split_at(at);
         out.push_str(before);
         let end = entity.bytes().take(ENTITY_CHARS_MAX).position(|byte| byte == b';').map(|end| end + 1);
-        let word = end.and_then(|end| entity.get(1..end - 1)).filter(|word| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#')
-        });
+        let word = end
+            .and_then(|end| entity.get(1..end - 1))
+            .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#'));
         match (word, end) {
             (Some(_), Some(end)) => {
                 add_html_token(&mut out, entity.as_bytes().get(..end).unwrap_or_default(), false);
@@ -276,15 +284,24 @@ mod tests {
     #[test]
     fn what_is_not_shown_or_stands_elsewhere_is_not_there() {
         assert_eq!(reduce("a<script>alert('</p>')</script>b<!-- <p>c</p> -->d"), "abd");
-        assert_eq!(reduce("<img src=\"http://x.example/t.gif\"><img alt='wound photo' src=cid:1>ok"), "[wound photo]ok");
+        assert_eq!(
+            reduce("<img src=\"http://x.example/t.gif\"><img alt='wound photo' src=cid:1>ok"),
+            "[wound photo]ok"
+        );
         assert_eq!(reduce("<a href=\"http://x.example/?u=1\">our page</a>"), "our page");
         assert_eq!(reduce("<style>never closed"), "never closed");
     }
 
     #[test]
     fn quotes_tables_and_plain_passages_keep_their_form() {
-        assert_eq!(reduce("Hi<blockquote>one<br>two<blockquote>deep</blockquote></blockquote>end"), "Hi\n\n> one\n> two\n>\n>> deep\n\nend");
-        assert_eq!(reduce("<table><tr><th>Day</th><th>BP</th></tr><tr><td>1</td><td>150</td></tr></table>"), "Day\tBP\n1\t150");
+        assert_eq!(
+            reduce("Hi<blockquote>one<br>two<blockquote>deep</blockquote></blockquote>end"),
+            "Hi\n\n> one\n> two\n>\n>> deep\n\nend"
+        );
+        assert_eq!(
+            reduce("<table><tr><th>Day</th><th>BP</th></tr><tr><td>1</td><td>150</td></tr></table>"),
+            "Day\tBP\n1\t150"
+        );
         assert_eq!(reduce("<pre>a  b\n\n\n  c</pre>"), "a  b\n\n\n  c");
     }
 

@@ -69,7 +69,8 @@ pub struct Correspondent {
 
 impl Correspondent {
     fn new(name: Option<&str>, address: Option<&str>, place: Place) -> Option<Self> {
-        let (name, address) = (name.map(plain).filter(|name| !name.is_empty()), address.map(plain).filter(|text| !text.is_empty()));
+        let (name, address) =
+            (name.map(plain).filter(|name| !name.is_empty()), address.map(plain).filter(|text| !text.is_empty()));
         let shown = name.or_else(|| address.clone())?;
         Some(Self { name: shown, address, place })
     }
@@ -156,7 +157,10 @@ impl Letter {
     #[must_use]
     pub fn held(&self, now: Micros) -> Held {
         let believed = self.times.iter().copied().find(|at| *at <= now.saturating_add(CLOCK_AHEAD_MAX));
-        Held { at: believed.unwrap_or(now), guessed: believed.is_none() || self.undated || self.times.first() != believed.as_ref() }
+        Held {
+            at: believed.unwrap_or(now),
+            guessed: believed.is_none() || self.undated || self.times.first() != believed.as_ref(),
+        }
     }
 
     /// Subject and text, and whether they had to be cut to so many characters.

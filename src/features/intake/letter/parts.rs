@@ -3,12 +3,14 @@
 
 use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
-use mail_parser::{Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType};
+use mail_parser::{
+    Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders, PartType,
+};
 
 use super::when::{self, When};
 use super::{
-    Attachment, Automatic, Correspondent, FINDINGS_CHARS_MAX, Findings, HOPS_MAX, LOOP_FIELD, Letter, NESTED_MAX, NoMail, Place,
-    SUBJECT_CHARS_MAX, WITH_MAX, bounds, flowed, forward, html, line, plain,
+    Attachment, Automatic, Correspondent, FINDINGS_CHARS_MAX, Findings, HOPS_MAX, LOOP_FIELD, Letter, NESTED_MAX,
+    NoMail, Place, SUBJECT_CHARS_MAX, WITH_MAX, bounds, flowed, forward, html, line, plain,
 };
 
 /// Characters of a file's name: what common file systems take.
@@ -36,7 +38,9 @@ pub(super) fn read(raw: &[u8], site: Option<&str>) -> Result<Letter, NoMail> {
     let mut undated = false;
     for (level, when) in gathered.times.iter().enumerate().rev() {
         // What was forwarded is older than the forward; an hour is left for clocks and summer time.
-        let fits = |when: &&When| level == 0 || outer.is_none_or(|outer| when.at <= outer.at.saturating_add(60 * super::MINUTE));
+        let fits = |when: &&When| {
+            level == 0 || outer.is_none_or(|outer| when.at <= outer.at.saturating_add(60 * super::MINUTE))
+        };
         match when.as_ref().filter(fits) {
             Some(when) => times.push(when.at),
             None => undated |= level > 0 && times.is_empty(),
@@ -107,10 +111,11 @@ fn message_of(message: &Message<'_>, depth: usize, gathered: &mut Gathered) {
     }
     let date = message.date().and_then(when::of_header);
     gathered.times.push(date);
-    let with: Vec<Correspondent> = [(message.from(), Place::From), (message.to(), Place::To), (message.cc(), Place::Cc)]
-        .into_iter()
-        .flat_map(|(list, place)| people(list, place))
-        .collect();
+    let with: Vec<Correspondent> =
+        [(message.from(), Place::From), (message.to(), Place::To), (message.cc(), Place::Cc)]
+            .into_iter()
+            .flat_map(|(list, place)| people(list, place))
+            .collect();
     if !with.is_empty() {
         gathered.with = with;
     }
@@ -130,7 +135,9 @@ fn message_of(message: &Message<'_>, depth: usize, gathered: &mut Gathered) {
         let Some(part) = message.part(*id) else { continue };
         match &part.body {
             // Of several only the first is the forwarded one.
-            PartType::Message(nested) if depth + 1 < NESTED_MAX && !nested.parts.is_empty() && inner.is_none() => inner = Some(nested),
+            PartType::Message(nested) if depth + 1 < NESTED_MAX && !nested.parts.is_empty() && inner.is_none() => {
+                inner = Some(nested)
+            }
             _ => attach(message, part, gathered),
         }
     }
@@ -153,9 +160,16 @@ fn headline(message: &Message<'_>) -> String {
         shown.join(", ")
     };
     let date = message.header_raw(HeaderName::Date).map(plain).unwrap_or_default();
-    let fields =
-        [("From", list(message.from())), ("Date", date), ("Subject", subject(message)), ("To", list(message.to())), ("Cc", list(message.cc()))];
-    lines.extend(fields.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}")));
+    let fields = [
+        ("From", list(message.from())),
+        ("Date", date),
+        ("Subject", subject(message)),
+        ("To", list(message.to())),
+        ("Cc", list(message.cc())),
+    ];
+    lines.extend(
+        fields.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}")),
+    );
     lines.join("\n")
 }
 
@@ -201,14 +215,19 @@ fn attach(message: &Message<'_>, part: &MessagePart<'_>, gathered: &mut Gathered
         PartType::Message(_) => format!("message-{number}.eml"),
         _ => format!("attachment-{number}"),
     };
-    gathered.attachments.push(Attachment { name: named.unwrap_or_else(fallback), media_type, bytes: bytes(message, part) });
+    gathered.attachments.push(Attachment {
+        name: named.unwrap_or_else(fallback),
+        media_type,
+        bytes: bytes(message, part),
+    });
 }
 
 /// A name without folders and without what a file system or a header could mistake.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = line(last, FILE_NAME_CHARS_MAX);
-    let hidden = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let hidden =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let name: String = name.chars().filter(|c| !hidden(*c)).collect();
     name.trim_matches('.').trim().to_owned()
 }
@@ -241,11 +260,17 @@ fn automatic(message: &Message<'_>) -> Option<Automatic> {
     let precedence = field(message, "Precedence").unwrap_or_default();
     let submitted = field(message, "Auto-Submitted").is_some_and(|word| !word.starts_with("no"));
     let report = message.content_type().is_some_and(|kind| {
-        kind.ctype().eq_ignore_ascii_case("multipart") && kind.subtype().is_some_and(|kind| kind.eq_ignore_ascii_case("report"))
+        kind.ctype().eq_ignore_ascii_case("multipart")
+            && kind.subtype().is_some_and(|kind| kind.eq_ignore_ascii_case("report"))
     });
     let answered = ["X-Autoreply", "X-Autorespond", "X-Failed-Recipients"];
     let nobody = field(message, "Return-Path").is_some_and(|path| path == "<>");
-    if submitted || report || nobody || precedence == "auto_reply" || answered.iter().any(|name| field(message, name).is_some()) {
+    if submitted
+        || report
+        || nobody
+        || precedence == "auto_reply"
+        || answered.iter().any(|name| field(message, name).is_some())
+    {
         return Some(Automatic::Reply);
     }
     let listed = ["List-Id", "List-Post", "List-Unsubscribe"].iter().any(|name| field(message, name).is_some());
@@ -271,6 +296,7 @@ fn findings(message: &Message<'_>, site: &str) -> Option<Findings> {
         let words = text.to_ascii_lowercase();
         words.split([';', ' ']).any(|word| word.trim() == result)
     };
-    let forged = says("dmarc=fail") || !says("dmarc=pass") && !says("dkim=pass") && (says("spf=fail") || says("dkim=fail"));
+    let forged =
+        says("dmarc=fail") || !says("dmarc=pass") && !says("dkim=pass") && (says("spf=fail") || says("dkim=fail"));
     Some(Findings { text, forged })
 }

@@ -41,7 +41,10 @@ fn a_mail_forwarded_as_a_part() {
     let letter = read(sample("forwarded-as-rfc822-part.eml"));
     let (held, with, files, text) = seen(&letter);
     assert_eq!(held, "1998-08-13T07:42:41.000Z");
-    assert_eq!(with, ["from: Bill Clinton <president@whitehouse.gov>", "to: A1 Gore (The Enforcer) <vice-president@whitehouse.gov>"]);
+    assert_eq!(
+        with,
+        ["from: Bill Clinton <president@whitehouse.gov>", "to: A1 Gore (The Enforcer) <vice-president@whitehouse.gov>"]
+    );
     assert_eq!(files, [file("map_of_Argentina.gif", "image/gif", 288)]);
     assert_eq!(letter.sender.as_deref(), Some("vice-president@whitehouse.gov"));
     assert_eq!(letter.message_id, None);
@@ -78,8 +81,14 @@ fn a_japanese_subject_and_file_name() {
     assert_eq!(letter.attachments[0].bytes, b"this is the data\r\n");
     assert_eq!(text, "まみむめも".repeat(10));
     let findings = letter.findings.unwrap();
-    assert!(findings.text.starts_with("mx.google.com; spf=neutral (google.com: 210.14.110.240 is neither") && !findings.forged);
-    assert!(Letter::read(&sample("japanese-subject-attachment.eml"), Some("mx.clinic.example")).is_ok_and(|one| one.findings.is_none()));
+    assert!(
+        findings.text.starts_with("mx.google.com; spf=neutral (google.com: 210.14.110.240 is neither")
+            && !findings.forged
+    );
+    assert!(
+        Letter::read(&sample("japanese-subject-attachment.eml"), Some("mx.clinic.example"))
+            .is_ok_and(|one| one.findings.is_none())
+    );
 }
 
 #[test]
@@ -88,7 +97,14 @@ fn a_page_with_images_beside_its_plain_text() {
     let (held, with, files, text) = seen(&letter);
     assert_eq!(held, "2000-05-17T23:47:24.000Z");
     assert_eq!(with, ["from: Doug Sauder <doug@example.com>", "to: Joe Blow <jblow@example.com>"]);
-    assert_eq!(files, [file("blueball.png", "image/png", 1325), file("greenball.png", "image/png", 1298), file("redball.png", "image/png", 1453)]);
+    assert_eq!(
+        files,
+        [
+            file("blueball.png", "image/png", 1325),
+            file("greenball.png", "image/png", 1298),
+            file("redball.png", "image/png", 1453)
+        ]
+    );
     assert_eq!(
         text,
         "Test message from Microsoft Outlook 00\n\nThe Hare and the Tortoise \n \nA HARE one day ridiculed the short feet and slow pace of the Tortoise, who replied, laughing:  \"Though you be swift as the wind, I will beat you in a race.\"  The Hare, believing her assertion to be simply impossible, assented to the proposal; and they agreed that the Fox should choose the course and fix the goal.  On the day appointed for the race the two started together.  The Tortoise never for a moment stopped, but went on with a slow but steady pace straight to the end of the course.  The Hare, lying down by the wayside, fell fast asleep.  At last waking up, and moving as fast as he could, he saw the Tortoise had reached the goal, and was comfortably dozing after her fatigue.  \n \nSlow but steady wins the race."
@@ -120,15 +136,34 @@ fn an_answer_that_flows() {
 
 #[test]
 fn charsets_pages_and_flow() {
-    let text = |head: &str, body: &[u8]| read([format!("From: a@x.example\r\n{head}\r\n\r\n").as_bytes(), body].concat()).text;
-    assert_eq!(text("Content-Type: text/plain; charset=windows-1252", b"\x93Dosis\x94 \x80 5, f\xfcr Herrn M\xfcller"), "\u{201c}Dosis\u{201d} € 5, für Herrn Müller");
+    let text =
+        |head: &str, body: &[u8]| read([format!("From: a@x.example\r\n{head}\r\n\r\n").as_bytes(), body].concat()).text;
+    assert_eq!(
+        text("Content-Type: text/plain; charset=windows-1252", b"\x93Dosis\x94 \x80 5, f\xfcr Herrn M\xfcller"),
+        "\u{201c}Dosis\u{201d} € 5, für Herrn Müller"
+    );
     assert_eq!(text("Content-Type: text/plain; charset=shift_jis", b"\x8c\x8c\x88\xb3"), "血圧");
     assert_eq!(text("Content-Type: text/plain; charset=iso-2022-jp", b"\x1b$B7l05\x1b(B"), "血圧");
     assert_eq!(text("Content-Type: text/plain; charset=koi8-r", b"\xc4\xc1"), "да");
     assert_eq!(text("Content-Type: text/plain; charset=gb18030", b"\xd1\xaa\xd1\xb9"), "血压");
-    assert_eq!(text("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64", b"5pel5pys"), "日本");
-    assert_eq!(text("Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes", "あ \r\nい\r\n> so \r\n> on".as_bytes()), "あい\n> soon");
-    assert_eq!(text("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable", b"<p>BP =31=35=30<img src=3D\"http://x.example/a\"><br>f=C3=BCr</p>"), "BP 150\nfür");
+    assert_eq!(
+        text("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64", b"5pel5pys"),
+        "日本"
+    );
+    assert_eq!(
+        text(
+            "Content-Type: text/plain; charset=utf-8; format=flowed; delsp=yes",
+            "あ \r\nい\r\n> so \r\n> on".as_bytes()
+        ),
+        "あい\n> soon"
+    );
+    assert_eq!(
+        text(
+            "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable",
+            b"<p>BP =31=35=30<img src=3D\"http://x.example/a\"><br>f=C3=BCr</p>"
+        ),
+        "BP 150\nfür"
+    );
     assert_eq!(text("Content-Type: text/plain", b"a\x00b\x07\r\nc\x1b[31m"), "ab\nc[31m");
 }
 
@@ -140,7 +175,11 @@ fn times_ahead_of_us_and_missing_ones() {
     assert_eq!(held("From: a@x.example\nDate: Sat, 31 Feb 2026 10:00:00 +0000\n\nx"), Held { at: NOW, guessed: true });
     let outer = 1_741_000_000_000_000 / 60_000_000 * 60_000_000;
     let date = jiff::Timestamp::from_microsecond(outer).unwrap().strftime("%a, %d %b %Y %H:%M:%S +0000");
-    let within = |line: &str| format!("From: a@x.example\nSubject: Fwd: x\nDate: {date}\n\n---------- Forwarded message ---------\nFrom: b@x.example\nDate: {line}\nSubject: x\n\ny");
+    let within = |line: &str| {
+        format!(
+            "From: a@x.example\nSubject: Fwd: x\nDate: {date}\n\n---------- Forwarded message ---------\nFrom: b@x.example\nDate: {line}\nSubject: x\n\ny"
+        )
+    };
     assert_eq!(held(&within("2020-01-01 10:00")), Held { at: 1_577_872_800_000_000, guessed: false });
     // Not to be read for certain, and after it was forwarded.
     assert_eq!(held(&within("01/02/2020 10:00")), Held { at: outer, guessed: true });
@@ -157,7 +196,9 @@ fn what_no_person_sent_and_what_the_site_found() {
     assert_eq!(of("Return-Path: <>"), Some(Automatic::Reply));
     assert_eq!(of("X-Carethread-Loop: 1"), Some(Automatic::Loop));
     assert_eq!(of(&"Received: from a by b; Fri, 30 Oct 2009 01:11:12 -0700\n".repeat(101)), Some(Automatic::Loop));
-    let forged = |text: &str| read(format!("From: a@x.example\nAuthentication-Results: {text}\n\nx")).findings.map(|found| found.forged);
+    let forged = |text: &str| {
+        read(format!("From: a@x.example\nAuthentication-Results: {text}\n\nx")).findings.map(|found| found.forged)
+    };
     assert_eq!(forged("mx.google.com; dmarc=fail header.from=x.example"), Some(true));
     assert_eq!(forged("MX.google.com 1; dkim=pass; spf=fail"), Some(false));
     assert_eq!(forged("mx.google.com; spf=fail smtp.mailfrom=a@x.example"), Some(true));
@@ -168,9 +209,17 @@ fn what_no_person_sent_and_what_the_site_found() {
 #[test]
 fn nested_forwards_have_a_limit_and_the_innermost_speaks() {
     let wrapped = |inner: String, level: usize| {
-        format!("From: p{level}@x.example\r\nDate: Mon, 2 Mar 2026 10:{:02}:00 +0000\r\nContent-Type: message/rfc822\r\n\r\n{inner}", 50 - level.min(50))
+        format!(
+            "From: p{level}@x.example\r\nDate: Mon, 2 Mar 2026 10:{:02}:00 +0000\r\nContent-Type: message/rfc822\r\n\r\n{inner}",
+            50 - level.min(50)
+        )
     };
-    let nested = |levels: usize| (1..=levels).rev().fold("From: deep@x.example\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nhere".to_owned(), |inner, level| wrapped(inner, level));
+    let nested = |levels: usize| {
+        (1..=levels).rev().fold(
+            "From: deep@x.example\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nhere".to_owned(),
+            |inner, level| wrapped(inner, level),
+        )
+    };
     let letter = read(nested(3));
     assert_eq!(letter.with[0].name, "deep@x.example");
     assert!(letter.text.ends_with("here"));
@@ -186,7 +235,14 @@ fn a_text_is_cut_where_it_must_and_names_are_no_paths() {
     assert_eq!(letter.words(10), (format!("s\n\n{}", "ä".repeat(7)), true));
     assert_eq!(letter.words(23), (format!("s\n\n{}", "ä".repeat(20)), false));
     assert_eq!(read("Subject:\n\n \n").words(10), ("(no text)".to_owned(), false));
-    let named = |name: &str| read(format!("Subject: s\nContent-Type: application/pdf\nContent-Disposition: attachment; filename=\"{name}\"\n\nx")).attachments[0].name.clone();
+    let named = |name: &str| {
+        read(format!(
+            "Subject: s\nContent-Type: application/pdf\nContent-Disposition: attachment; filename=\"{name}\"\n\nx"
+        ))
+        .attachments[0]
+            .name
+            .clone()
+    };
     assert_eq!(named("../../etc/passwd"), "passwd");
     assert_eq!(named("C:\\\\a\\\\b.pdf"), "b.pdf");
     assert_eq!(named(".."), "attachment-1");
@@ -202,11 +258,30 @@ fn what_is_no_mail_is_none() {
 
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: [&str; 24] = [
-        "From: a <a@x.example>\r\n", "To: b@x.example\n", "Date: Mon, 2 Mar 2026 10:00:00 +0100\n", "Subject: =?utf-8?B?44G+?=\n", "Subject: Fwd: x\n",
-        "Content-Type: multipart/mixed; boundary=b\n\n", "Content-Type: multipart/alternative; boundary=\"--\"\n", "Content-Type: multipart/digest; boundary=c\n\n",
-        "Content-Type: message/rfc822\n\n", "Content-Type: text/html; charset=iso-2022-jp\n\n", "Content-Type: text/plain; format=flowed; delsp=yes\n\n",
-        "Content-Transfer-Encoding: base64\n", "Content-Transfer-Encoding: quoted-printable\n", "Content-Disposition: attachment; filename*0*=utf-8''%E3\n",
-        "--b\n", "--b--\n", "--c\n", "\n", "\r\n", "<p>&#x1F600;<blockquote><pre>", "</script <!-- ", "---------- Forwarded message ---------\n", "> From: x <y@z>\n> Date: May 8, 2005 1:17 PM\n> Subject: a\n", "=\n=3D",
+        "From: a <a@x.example>\r\n",
+        "To: b@x.example\n",
+        "Date: Mon, 2 Mar 2026 10:00:00 +0100\n",
+        "Subject: =?utf-8?B?44G+?=\n",
+        "Subject: Fwd: x\n",
+        "Content-Type: multipart/mixed; boundary=b\n\n",
+        "Content-Type: multipart/alternative; boundary=\"--\"\n",
+        "Content-Type: multipart/digest; boundary=c\n\n",
+        "Content-Type: message/rfc822\n\n",
+        "Content-Type: text/html; charset=iso-2022-jp\n\n",
+        "Content-Type: text/plain; format=flowed; delsp=yes\n\n",
+        "Content-Transfer-Encoding: base64\n",
+        "Content-Transfer-Encoding: quoted-printable\n",
+        "Content-Disposition: attachment; filename*0*=utf-8''%E3\n",
+        "--b\n",
+        "--b--\n",
+        "--c\n",
+        "\n",
+        "\r\n",
+        "<p>&#x1F600;<blockquote><pre>",
+        "</script <!-- ",
+        "---------- Forwarded message ---------\n",
+        "> From: x <y@z>\n> Date: May 8, 2005 1:17 PM\n> Subject: a\n",
+        "=\n=3D",
     ];
     prop_oneof![
         4 => proptest::sample::select(PIECES.as_slice()).prop_map(|text| text.as_bytes().to_vec()),

@@ -195,7 +195,10 @@ fn clock(word: &str) -> Option<((i8, i8, i8), Option<bool>)> {
     };
     let (hour, minute) = (next()?, next()?);
     let second = if word.matches(':').count() > 1 { next()? } else { 0 };
-    let fits = word.matches(':').count() <= 2 && (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    let fits = word.matches(':').count() <= 2
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..=60).contains(&second);
     fits.then_some(((hour, minute, second), afternoon))
 }
 

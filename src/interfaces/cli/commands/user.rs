@@ -85,11 +85,18 @@ pub(super) async fn password(node: &Node, subject: Subject, handle: &str, passwo
     Ok(Answer { object, lines: vec![format!("The password of {handle} is set; all sessions ended.")], failed: None })
 }
 
-pub(super) async fn email(node: &Node, subject: Subject, handle: &str, add: Option<String>, remove: Option<String>) -> Result<Answer, Stop> {
+pub(super) async fn email(
+    node: &Node,
+    subject: Subject,
+    handle: &str,
+    add: Option<String>,
+    remove: Option<String>,
+) -> Result<Answer, Stop> {
     if add.is_some() || remove.is_some() {
         op(node, subject.clone(), "user.email", json!({"handle": handle, "add": add, "remove": remove})).await?;
     }
     let object = Value::Object(op(node, subject, "user.emails", json!({ "handle": handle })).await?);
-    let lines = object["emails"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    let lines =
+        object["emails"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     Ok(Answer { object, lines, failed: None })
 }
