@@ -5,12 +5,14 @@
 use jiff::tz::Offset;
 
 use super::when::{self, When};
-use super::{Correspondent, NESTED_MAX, Place};
+use super::{Correspondent, NESTED_MAX, Place, SUBJECT_CHARS_MAX, line};
 
 /// Lines that are looked at: forwards stand near the beginning of what they are in, and each level has its own.
 const LINES_MAX: usize = 20_000;
 /// Lines between the marker and the first field, and lines of one block.
 const GAP_MAX: usize = 3;
+/// Bytes of a line that are looked at: more stands in lists of many people only.
+const LINE_BYTES_MAX: usize = 2000;
 const FIELDS_MAX: usize = 24;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,7 @@ pub(super) fn forwards(subject: &str, text: &str, offset: Option<Offset>) -> Vec
 
 /// Without the marks of quoting.
 fn unquoted(line: &str) -> &str {
+    let line = line.get(..line.floor_char_boundary(LINE_BYTES_MAX)).unwrap_or(line);
     line.trim_start_matches(['>', ' ', '\t']).trim_end()
 }
 
@@ -170,7 +173,7 @@ fn read(lines: &[&str], begin: usize, end: usize, offset: Option<Offset>) -> Opt
         with.extend(one(label).map(|list| people(list, place)).unwrap_or_default());
     }
     let when = one(Label::Date).and_then(|text| when::of_words(text, offset));
-    Some((Forward { with, when, subject: subject.unwrap_or_default().to_owned() }, next))
+    Some((Forward { with, when, subject: line(subject.unwrap_or_default(), SUBJECT_CHARS_MAX) }, next))
 }
 
 /// `Name <address>, ..`, `Name [mailto:address]; ..`, `Surname, Name; ..`, `address`.
