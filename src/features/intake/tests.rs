@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Delivered, deliver, note};
 use crate::features::channels::{Ward, with};
 use crate::kernel::base::{ChannelId, Code};
-use crate::kernel::policy::{PersonKind, Roles};
+use crate::kernel::policy::{PersonKind, Roles, Subject};
 
 fn sample(name: &str) -> Vec<u8> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mail");
@@ -19,9 +19,11 @@ async fn address(ward: &Ward, channel: ChannelId, more: Value) -> String {
     ward.house.run(&ward.nurse, "channel.mail_address", data).await["address"].as_str().unwrap().to_owned()
 }
 
-async fn register(ward: &Ward, handle: &str, address: &str) {
+async fn register(ward: &Ward, who: &Subject, address: &str) {
     let host = ward.house.command_line().await;
-    ward.house.run(&host, "user.email", json!({"handle": handle, "add": address})).await;
+    let users = ward.house.run(&host, "user.list", json!({})).await["users"].clone();
+    let found = users.as_array().unwrap().iter().find(|user| user["id"] == json!(who.user)).unwrap();
+    ward.house.run(&host, "user.email", json!({"handle": found["handle"], "add": address})).await;
 }
 
 async fn delivered(ward: &Ward, address: &str, raw: &[u8]) -> Result<Delivered, Code> {
@@ -29,7 +31,7 @@ async fn delivered(ward: &Ward, address: &str, raw: &[u8]) -> Result<Delivered, 
     deliver(&ward.house.engine, &host, address, raw).await.map_err(|refusal| refusal.code)
 }
 
-async fn mails(ward: &Ward, who: &crate::kernel::policy::Subject) -> Vec<Value> {
+async fn mails(ward: &Ward, who: &Subject) -> Vec<Value> {
     ward.house.run(who, "intake.list", json!({})).await["mails"].as_array().unwrap().clone()
 }
 
@@ -92,7 +94,7 @@ async fn a_channel_has_one_address_that_nobody_guesses() {
 #[tokio::test]
 async fn a_known_sender_documents_and_others_wait() {
     let ward = Ward::open().await;
-    register(&ward, "nurse", "Nurse@clinic.example").await;
+    register(&ward, &ward.nurse, "Nurse@clinic.example").await;
     let about = address(&ward, ward.care_team, json!({"item": ward.wound})).await;
     let mail = |id: &str, from: &str| {
         format!("From: Mia <{from}>\nTo: Dr. Osei <osei@x.example>\nCc: {about}\nMessage-ID: <{id}>\nSubject: Dose\n\nUnchanged").into_bytes()
@@ -138,7 +140,7 @@ async fn a_known_sender_documents_and_others_wait() {
 #[tokio::test]
 async fn a_mail_to_no_channel_waits_for_its_sender_and_officers_see_its_outside() {
     let ward = Ward::open().await;
-    register(&ward, "nurse", "nurse@clinic.example").await;
+    register(&ward, &ward.nurse, "nurse@clinic.example").await;
     let officer = ward.house.person_with("officer", PersonKind::Practitioner, Roles::PRIVACY_OFFICER).await;
     let raw = b"From: nurse@clinic.example\nSubject: Dose\n\nUnchanged";
     assert_eq!(delivered(&ward, "p-abcdefghijklmnop@localhost", raw).await, Ok(Delivered::Waits));
@@ -159,7 +161,7 @@ async fn a_mail_to_no_channel_waits_for_its_sender_and_officers_see_its_outside(
 #[tokio::test]
 async fn what_the_site_calls_forged_and_what_the_sender_may_not_do_waits() {
     let ward = Ward::open().await;
-    register(&ward, "outsider", "outsider@clinic.example").await;
+    register(&ward, &ward.outsider, "outsider@clinic.example").await;
     let at = address(&ward, ward.care_team, json!({})).await;
     let mail = b"From: outsider@clinic.example\nSubject: Dose\n\nUnchanged";
     assert_eq!(delivered(&ward, &at, mail).await, Ok(Delivered::Waits));
