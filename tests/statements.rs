@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, checkins, files, identity, notes, patients, tasks};
+use carethread::features::{care_plan, channels, chart, checkins, files, identity, intake, notes, patients, tasks};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -34,6 +34,7 @@ const RECORD: &[&[Statement]] = &[
     chart::sql::STATEMENTS,
     files::sql::STATEMENTS,
     identity::sql::STATEMENTS,
+    intake::sql::STATEMENTS,
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
     tasks::sql::STATEMENTS,

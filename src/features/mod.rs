@@ -10,6 +10,7 @@ pub mod files;
 pub mod handoffs;
 pub mod checkins;
 pub mod identity;
+pub mod intake;
 pub mod notes;
 pub mod patients;
 pub mod search;
@@ -27,6 +28,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &handoffs::Handoffs,
     &board::Board,
     &checkins::Checkins,
+    &intake::Intake,
     &search::Search,
     &chart::Chart,
 ];

@@ -25,6 +25,7 @@ use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
+use crate::interfaces::mail;
 use crate::interfaces::socket::{self, Sockets};
 use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
@@ -32,6 +33,7 @@ use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
 use crate::kernel::engine::{alarm, attest, patrol};
 use crate::kernel::live::{self, Hub};
+use crate::kernel::policy::Subject;
 
 /// Files beside the sockets: databases, key file, logs.
 const FILES_BESIDE: u64 = 500;
@@ -72,8 +74,10 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let (renew, tls) = watch::channel(offered(&identity(folder.path(), &config)?)?);
     let world = World::system();
     let hub = Hub::new(world.clone());
+    let mail_settings = config.mail.clone();
     let opened = Node::open(folder.clone(), hold, config.clone(), world, hub.clone()).await?;
     let (listener, address, printed) = bind(&listen).await?;
+    let lmtp = mail::Listener::open(&mail_settings).await?;
     let draining = stop.child_token();
     let mut sealed = None;
     let (node, app, _hold) = match opened {
@@ -99,6 +103,12 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         Some(node) => jobs(node, hub).await?,
         None => JoinSet::new(),
     };
+    let mails = match (&node, lmtp) {
+        (Some(node), Some(lmtp)) => {
+            Some(tokio::spawn(mail::serve(lmtp, node.engine.clone(), host(node).await?, stop.clone())))
+        }
+        _ => None,
+    };
     let orders = control::listen(&folder)?;
     let attendant = Attendant { node: node.as_deref().cloned(), status: Status::new(printed.clone(), address) };
     let serving = tokio::spawn(control::serve(orders, folder, attendant, stop.clone()));
@@ -113,6 +123,9 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     }
     signals.abort();
     let _ = serving.await;
+    if let Some(mails) = mails {
+        let _ = mails.await;
+    }
     drop(jobs);
     if let Some(node) = node {
         if let Ok(operator) = identity::operator(&node.engine, None).await {
@@ -152,11 +165,16 @@ async fn app(
     Ok(routes(site, socket::routes(sockets.clone()).merge(events::routes(sockets))))
 }
 
-/// What goes on beside the commands; ends when it is dropped.
-async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
+/// The built-in user, with the authority of the host.
+async fn host(node: &Node) -> anyhow::Result<Subject> {
     let missing =
         |_| anyhow!("The built-in user is missing: `carethread init` was cut short. Remove the folder and repeat it");
-    let operator = identity::operator(&node.engine, None).await.map_err(missing)?;
+    identity::operator(&node.engine, None).await.map_err(missing)
+}
+
+/// What goes on beside the commands; ends when it is dropped.
+async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
+    let operator = host(node).await?;
     channels::recall(&node.engine).await?;
     let mut jobs = JoinSet::new();
     jobs.spawn(identity::keep(node.engine.clone()));

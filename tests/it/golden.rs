@@ -13,6 +13,8 @@ use carethread::features::FEATURES;
 use carethread::kernel::base::{Code, Refusal};
 use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::chance::fresh_id;
 use super::clock::Clock;
@@ -48,6 +50,8 @@ impl Play {
     async fn begin() -> Self {
         let mut house = House::new(ROOMY).await;
         let clock = Clock::of(&mut house);
+        let place = format!("unix:{}", house.path("lmtp").display());
+        house.set("CARETHREAD_MAIL_LMTP", &place);
         let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -105,6 +109,16 @@ impl Play {
         self.http.demand(&format!("{}Reply", pascal(op)), &again["data"]);
         assert_eq!((&again["data"]["id"], &again["data"]["repeat"]), (&made["id"], &json!(true)), "{op}: {again}");
         id
+    }
+
+    /// Hands a mail over for an address, as the site's mail server does.
+    pub async fn hand_over(&self, address: &str, mail: &str) {
+        let mut peer = UnixStream::connect(self.server.house.path("lmtp")).await.unwrap();
+        let said = format!("LHLO mx\r\nMAIL FROM:<mx@clinic.example>\r\nRCPT TO:<{address}>\r\nDATA\r\n{mail}\r\n.\r\nQUIT\r\n");
+        peer.write_all(said.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        peer.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.contains("250 2.0.0 Taken"), "{heard}");
     }
 
     /// As [`Play::run`], for what is to be refused; kept by its code.

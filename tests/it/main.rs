@@ -75,6 +75,7 @@ mod growth;
 mod harness;
 mod heads;
 mod import;
+mod intake;
 mod law1;
 mod law2;
 mod law3;

@@ -24,23 +24,13 @@ pub use claims::{Claim, Next, Weight, Why, claim, release};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 pub use meaning::{Meaning, meaning, meanings};
 pub use shapes::Unsorted;
-pub use sql::version;
+pub use sql::{unsorted_item, version};
 pub use views::{standing, unsorted};
 
-use crate::kernel::base::{Fault, ItemId, PatientId, Stop};
+use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};
 use crate::kernel::log::Fact;
 use crate::kernel::log::scan::Line;
-use crate::kernel::store::Tx;
-
-/// The standing item of a patient that takes what has no place yet.
-///
-/// # Errors
-/// The database's.
-pub async fn unsorted(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Option<ItemId>> {
-    let unsorted = Some(Standing::Unsorted.number());
-    Ok(sql::items(tx, patient).await?.into_iter().find(|row| row.standing == unsorted).map(|row| row.id))
-}
 
 /// The record kind.
 pub struct CarePlan;

@@ -12,6 +12,7 @@ statements! {
     ITEM_GET = "SELECT id, patient, kind, standing, status, open, shared, rev, place, view FROM plan_item WHERE id = $1";
     ITEMS = "SELECT id, patient, kind, standing, status, open, shared, rev, place, view FROM plan_item WHERE patient = $1 ORDER BY place";
     ITEM_SET = "UPDATE plan_item SET status = $2, open = $3, shared = $4, rev = $5, view = $6 WHERE id = $1";
+    UNSORTED = "SELECT id FROM plan_item WHERE patient = $1 AND standing = $2";
     CLEAR_ITEM = "DELETE FROM plan_item";
     SOURCE_ADD = "INSERT INTO imported_resource (id, patient, item, mac, content, revision, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SOURCE_ITEM = "UPDATE imported_resource SET item = $2 WHERE id = $1";
@@ -367,4 +368,13 @@ pub async fn name(tx: &mut Tx, mac: &[u8; 32], resource: Uuid) -> sqlx::Result<(
 pub async fn named(tx: &mut Tx, mac: &[u8; 32]) -> sqlx::Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = on_db!(tx, |c| sqlx::query_as(SOURCE_NAMED).bind(mac.as_slice()).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(resource,)| resource).collect())
+}
+
+/// The item of a patient's plan for what has no place in it yet.
+///
+/// # Errors
+/// The database's.
+pub async fn unsorted_item(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Option<ItemId>> {
+    let standing = super::Standing::Unsorted.number();
+    on_db!(tx, |c| sqlx::query_scalar(UNSORTED).bind(patient).bind(standing).fetch_optional(c).await)
 }

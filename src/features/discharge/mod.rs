@@ -121,7 +121,7 @@ async fn open_work(ledger: &mut Ledger, patient: PatientId) -> Result<OpenWork, 
             _ => {}
         }
     }
-    if let Some(unsorted) = care_plan::unsorted(ledger.tx(), patient).await? {
+    if let Some(unsorted) = care_plan::unsorted_item(ledger.tx(), patient).await? {
         let about = ledger.open_about(unsorted, UNSORTED_MAX).await?;
         let messages = about.into_iter().filter(|thing| thing.kind == ThingKind::Message);
         open.unsorted = messages.map(|thing| thing.id).collect();

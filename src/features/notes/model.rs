@@ -18,7 +18,7 @@ use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::shape::{Reason, Time, Title};
 
 /// How far a client's clock may be ahead of ours.
-const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
+pub(super) const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// How people talked outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -201,6 +201,9 @@ pub struct Logged {
     pub class: Option<Class>,
     /// Logged later than the site allows for, by the server's clock.
     pub late: bool,
+    /// Of a mail: what is kept beside its words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<super::mail::Mail>,
     /// Files that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,

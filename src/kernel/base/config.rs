@@ -33,6 +33,8 @@ pub struct Config {
     pub keys: Keys,
     /// `[heads]`
     pub heads: Heads,
+    /// `[mail]`
+    pub mail: Mail,
     /// `[files]`
     pub files: Files,
 }
@@ -234,6 +236,28 @@ pub struct Heads {
 impl Default for Heads {
     fn default() -> Self {
         Self { sign_seconds: 600 }
+    }
+}
+
+/// E-mail in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// The domain of the channels' addresses: the site's mail server hands over what is sent there.
+    pub domain: String,
+    /// Where mail is handed over by LMTP: `HOST:PORT`, or `unix:PATH`; nowhere if none.
+    pub lmtp: Option<String>,
+    /// Other machines may reach it, too: then the network between must be trusted.
+    pub lmtp_open: bool,
+    /// The name under which the site's mail server writes Authentication-Results; what others wrote there is not believed.
+    pub authserv_id: Option<String>,
+    /// Mails that wait for a person, of one channel; beyond it the mail server is told to try again later.
+    pub waiting_max: u32,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self { domain: "localhost".into(), lmtp: None, lmtp_open: false, authserv_id: None, waiting_max: 500 }
     }
 }
 

@@ -22,6 +22,7 @@ pub async fn play(play: &mut Play) {
     wrong_patient(play).await;
     tasks(play).await;
     life_of_notes(play).await;
+    mails(play).await;
     super::work::play(play).await;
 }
 
@@ -307,4 +308,21 @@ async fn life_of_notes(play: &mut Play) {
     play.run("nurse", "note.get", json!({ "note": marker })).await;
     let vain = play.make("vain marker", "nurse", "note.open", open).await;
     play.make("dismissal", "nurse", "note.dismiss", json!({"note": vain, "reason": "Nobody answered"})).await;
+}
+
+/// Two mails by strangers, of which one becomes a note.
+async fn mails(play: &mut Play) {
+    let staff = play.id("care team");
+    let given = play.run("nurse", "channel.mail_address", json!({ "channel": staff })).await;
+    for (id, words) in [("a", "Dose unchanged until Friday"), ("b", "Ten days of holiday, all included")] {
+        let mail = format!(
+            "From: Dr. Osei <osei@clinic.example>\r\nDate: Thu, 1 Jan 2026 14:10:00 +0000\r\nMessage-ID: <{id}@clinic.example>\r\nSubject: Dose\r\n\r\n{words}"
+        );
+        play.hand_over(&text(&given, "address"), &mail).await;
+    }
+    let waiting = play.run("nurse", "intake.list", json!({ "channel": staff })).await;
+    let mail = |at: usize| waiting["mails"][at]["id"].clone();
+    let file = json!({"mail": mail(0), "channel": staff, "item": play.id("goal")});
+    play.make("note of a mail", "nurse", "intake.file", file).await;
+    play.run("nurse", "intake.discard", json!({"mail": mail(1), "reason": "Advertising"})).await;
 }
