@@ -23,6 +23,8 @@ pub struct Config {
     pub sign_in: SignIn,
     /// `[notes]`
     pub notes: Notes,
+    /// `[asks]`
+    pub asks: Asks,
     /// `[export]`
     pub export: Export,
     /// `[plan]`
@@ -160,6 +162,24 @@ impl Default for Notes {
     }
 }
 
+/// How long a message waits for its answer before it is said again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asks {
+    /// Minutes, for `stat`.
+    pub stat_minutes: u32,
+    /// Minutes, for `urgent`.
+    pub urgent_minutes: u32,
+    /// Minutes, for `routine`.
+    pub routine_minutes: u32,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { stat_minutes: 5, urgent_minutes: 30, routine_minutes: 1440 }
+    }
+}
+
 /// Chart export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -282,6 +302,10 @@ impl Config {
         }
         if !(1..=86_400).contains(&self.heads.sign_seconds) {
             return Err("[heads] sign_seconds must be 1 to 86400.".into());
+        }
+        let asks = [self.asks.stat_minutes, self.asks.urgent_minutes, self.asks.routine_minutes];
+        if asks.iter().any(|minutes| !(1..=525_600).contains(minutes)) {
+            return Err("[asks] stat_minutes, urgent_minutes and routine_minutes must be 1 to 525600.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());
