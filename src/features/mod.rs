@@ -9,6 +9,7 @@ pub mod identity;
 pub mod notes;
 pub mod patients;
 pub mod search;
+pub mod tasks;
 
 /// THE REGISTRY: one line per record kind, in the order they may know each other.
 pub const FEATURES: &[&dyn Feature] = &[
@@ -16,6 +17,7 @@ pub const FEATURES: &[&dyn Feature] = &[
     &patients::Patients,
     &care_plan::CarePlan,
     &channels::Channels,
+    &tasks::Tasks,
     &notes::Notes,
     &search::Search,
     &chart::Chart,

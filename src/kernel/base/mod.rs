@@ -6,11 +6,13 @@ pub mod fault;
 pub mod id;
 pub mod limits;
 pub mod phi;
+pub mod recurrence;
 pub mod refusal;
 pub mod world;
 
 pub use fault::{Fault, Stop};
 pub use id::{ChannelId, EntryId, ItemId, OrganizationId, PatientId, SessionId, ThingId, UserId};
 pub use phi::{Phi, Secret};
+pub use recurrence::Recurrence;
 pub use refusal::{Code, Refusal};
 pub use world::{Micros, World};

@@ -66,6 +66,7 @@ const RECORD: &[Migration] = migrations! {
     13 "0013_growth" Both;
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
+    16 "0016_tasks" Both;
     21 "0021_escalation" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
