@@ -25,6 +25,8 @@ pub struct Config {
     pub notes: Notes,
     /// `[handoffs]`
     pub handoffs: Handoffs,
+    /// `[asks]`
+    pub asks: Asks,
     /// `[export]`
     pub export: Export,
     /// `[plan]`
@@ -179,6 +181,24 @@ pub struct Handoffs {
 impl Default for Handoffs {
     fn default() -> Self {
         Self { respond_minutes: 30 }
+    }
+}
+
+/// How long a message waits for its answer before it is said again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asks {
+    /// Minutes, for `stat`.
+    pub stat_minutes: u32,
+    /// Minutes, for `urgent`.
+    pub urgent_minutes: u32,
+    /// Minutes, for `routine`.
+    pub routine_minutes: u32,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { stat_minutes: 5, urgent_minutes: 30, routine_minutes: 1440 }
     }
 }
 
@@ -350,12 +370,15 @@ impl Config {
         if self.files.disk_percent_max > 100 {
             return Err("[files] disk_percent_max must be 0 to 100.".into());
         }
-        }
         if !(1..=1440).contains(&self.notes.remind_minutes) {
             return Err("[notes] remind_minutes must be 1 to 1440.".into());
         }
         if !(1..=1440).contains(&self.handoffs.respond_minutes) {
             return Err("[handoffs] respond_minutes must be 1 to 1440.".into());
+        }
+        let asks = [self.asks.stat_minutes, self.asks.urgent_minutes, self.asks.routine_minutes];
+        if asks.iter().any(|minutes| !(1..=525_600).contains(minutes)) {
+            return Err("[asks] stat_minutes, urgent_minutes and routine_minutes must be 1 to 525600.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

@@ -71,6 +71,7 @@ const RECORD: &[Migration] = migrations! {
     18 "0018_files" Both;
     19 "0019_handoffs" Both;
     20 "0020_checkins" Both;
+    21 "0021_escalation" Both;
     22 "0022_intake" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
