@@ -16,7 +16,7 @@ statements! {
     HELD_GET = "SELECT id, channel, patient, author, at, until, state, sealed FROM held_message WHERE id = $1";
     HELD_IN = "SELECT id, channel, patient, author, at, until, state, sealed FROM held_message
         WHERE channel = $1 AND state = 0 ORDER BY n";
-    HELD_PLACE = "SELECT COALESCE(MAX(n), 0), COUNT(CASE WHEN state = 0 THEN 1 END) FROM held_message WHERE channel = $1";
+    HELD_PLACE = "SELECT COALESCE(MAX(n), 0) AS newest, COUNT(CASE WHEN state = 0 THEN 1 END) AS held FROM held_message WHERE channel = $1";
     HELD_BY = "SELECT id, until, mac, mac_version FROM held_message WHERE author = $1 AND command = $2 AND channel = $3";
     HELD_END = "UPDATE held_message SET state = $2, sealed = NULL WHERE id = $1";
 }
