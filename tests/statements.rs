@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, checkins, files, identity, intake, notes, patients, tasks};
+use carethread::features::{care_plan, channels, chart, checkins, files, handoffs, identity, intake, notes, patients, tasks};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -38,6 +38,7 @@ const RECORD: &[&[Statement]] = &[
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
     tasks::sql::STATEMENTS,
+    handoffs::sql::STATEMENTS,
 ];
 /// Those of the key database.
 const KEYS: &[&[Statement]] = &[store::keys::STATEMENTS];
