@@ -12,7 +12,9 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, checkins, files, handoffs, identity, intake, notes, patients, tasks};
+use carethread::features::{
+    care_plan, channels, chart, checkins, files, handoffs, identity, intake, notes, patients, tasks,
+};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -30,6 +32,7 @@ const RECORD: &[&[Statement]] = &[
     channels::held::sql::STATEMENTS,
     checkins::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
+    channels::waiting::sql::STATEMENTS,
     notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     files::sql::STATEMENTS,

@@ -6,9 +6,10 @@ pub mod board;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod checkins;
+pub mod discharge;
 pub mod files;
 pub mod handoffs;
-pub mod checkins;
 pub mod identity;
 pub mod intake;
 pub mod notes;
@@ -26,9 +27,10 @@ pub const FEATURES: &[&dyn Feature] = &[
     &tasks::Tasks,
     &notes::Notes,
     &handoffs::Handoffs,
-    &board::Board,
     &checkins::Checkins,
     &intake::Intake,
+    &board::Board,
+    &discharge::Discharge,
     &search::Search,
     &chart::Chart,
 ];

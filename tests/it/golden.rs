@@ -114,7 +114,9 @@ impl Play {
     /// Hands a mail over for an address, as the site's mail server does.
     pub async fn hand_over(&self, address: &str, mail: &str) {
         let mut peer = UnixStream::connect(self.server.house.path("lmtp")).await.unwrap();
-        let said = format!("LHLO mx\r\nMAIL FROM:<mx@clinic.example>\r\nRCPT TO:<{address}>\r\nDATA\r\n{mail}\r\n.\r\nQUIT\r\n");
+        let said = format!(
+            "LHLO mx\r\nMAIL FROM:<mx@clinic.example>\r\nRCPT TO:<{address}>\r\nDATA\r\n{mail}\r\n.\r\nQUIT\r\n"
+        );
         peer.write_all(said.as_bytes()).await.unwrap();
         let mut heard = String::new();
         peer.read_to_string(&mut heard).await.unwrap();

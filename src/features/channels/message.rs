@@ -222,7 +222,18 @@ impl Posted {
     #[must_use]
     pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words, files: Vec<FileId>) -> Self {
         let (mentions, mentioned_responsibilities, held_since) = (Vec::new(), Vec::new(), None);
-        Self { id, item, words, reply_to: None, task: None, mentions, mentioned_responsibilities, files, held_since, ..self }
+        Self {
+            id,
+            item,
+            words,
+            reply_to: None,
+            task: None,
+            mentions,
+            mentioned_responsibilities,
+            files,
+            held_since,
+            ..self
+        }
     }
 }
 
@@ -287,7 +298,20 @@ impl Post {
         }
         let mentions = mentions.into_iter().collect();
         let mentioned_responsibilities = responsibilities.into_iter().collect();
-        Ok(Posted { id, item, words, reply_to, task, priority, mentions, mentioned_responsibilities, ask, class, files, held_since: None })
+        Ok(Posted {
+            id,
+            item,
+            words,
+            reply_to,
+            task,
+            priority,
+            mentions,
+            mentioned_responsibilities,
+            ask,
+            class,
+            files,
+            held_since: None,
+        })
     }
 }
 

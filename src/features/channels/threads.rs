@@ -22,7 +22,8 @@ pub async fn thread_counts(
     if tasks.is_empty() {
         return Ok(counts);
     }
-    for (task, _, _) in sql::threads(tx, tasks).await?.into_iter().filter(|(_, channel, seq)| readable(*channel, *seq)) {
+    for (task, _, _) in sql::threads(tx, tasks).await?.into_iter().filter(|(_, channel, seq)| readable(*channel, *seq))
+    {
         *counts.entry(task).or_default() += 1;
     }
     Ok(counts)
@@ -32,11 +33,7 @@ pub async fn thread_counts(
 ///
 /// # Errors
 /// The database's.
-pub async fn thread(
-    tx: &mut Tx,
-    task: ThingId,
-    readable: impl Fn(ChannelId, i64) -> bool,
-) -> sqlx::Result<Vec<i64>> {
+pub async fn thread(tx: &mut Tx, task: ThingId, readable: impl Fn(ChannelId, i64) -> bool) -> sqlx::Result<Vec<i64>> {
     let found = sql::threads(tx, &[task]).await?.into_iter();
     Ok(found.filter(|(_, channel, seq)| readable(*channel, *seq)).map(|(_, _, seq)| seq).collect())
 }

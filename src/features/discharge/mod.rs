@@ -138,9 +138,8 @@ async fn record(
     reason: Option<String>,
 ) -> Result<Reply, Stop> {
     let others = access.channels.iter().filter(|(id, channel)| **id != plan && !channel.archived);
-    let channels: Vec<(ChannelId, Audience)> = std::iter::once((plan, Audience::Staff))
-        .chain(others.map(|(id, channel)| (*id, channel.audience)))
-        .collect();
+    let channels: Vec<(ChannelId, Audience)> =
+        std::iter::once((plan, Audience::Staff)).chain(others.map(|(id, channel)| (*id, channel.audience))).collect();
     for (channel, audience) in channels {
         let id = cx.new_id();
         let reason = reason.clone().filter(|_| audience != Audience::Shared);

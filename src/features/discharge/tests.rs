@@ -16,7 +16,8 @@ async fn task(ward: &Ward) -> Value {
 async fn a_record_with_open_work_is_not_closed_and_says_what_is_open() {
     let ward = Ward::open().await;
     let made = task(&ward).await;
-    let marker = json!({"channel": ward.care_team, "item": ward.wound, "medium": "phone", "with": [{"name": "Dr. Osei"}]});
+    let marker =
+        json!({"channel": ward.care_team, "item": ward.wound, "medium": "phone", "with": [{"name": "Dr. Osei"}]});
     let marker = ward.house.run(&ward.nurse, "note.open", marker).await;
     let unsorted = ward.post(&ward.nurse, ward.care_team, "Where does this belong?").await;
     let close = json!({"patient": ward.patient, "reason": "Discharged home"});
@@ -60,11 +61,20 @@ async fn a_closed_record_is_read_and_takes_no_word_more() {
     let again = json!({"patient": ward.patient});
     assert_eq!(code(&ward.lead, "patient.close", again.clone()).await, Code::Conflict);
     assert_eq!(code(&ward.lead, "patient.reopen", again.clone()).await, Code::ReasonRequired);
-    assert_eq!(code(&ward.daughter, "patient.reopen", with(again.clone(), json!({"reason": "b"}))).await, Code::Forbidden);
-    assert_eq!(code(&ward.outsider, "patient.reopen", with(again.clone(), json!({"reason": "b"}))).await, Code::NotFound);
+    assert_eq!(
+        code(&ward.daughter, "patient.reopen", with(again.clone(), json!({"reason": "b"}))).await,
+        Code::Forbidden
+    );
+    assert_eq!(
+        code(&ward.outsider, "patient.reopen", with(again.clone(), json!({"reason": "b"}))).await,
+        Code::NotFound
+    );
     ward.house.run(&ward.lead, "patient.reopen", with(again.clone(), json!({"reason": "Readmitted"}))).await;
     assert_eq!(code(&ward.lead, "patient.reopen", with(again, json!({"reason": "b"}))).await, Code::Conflict);
-    let answer = ward.house.run(&ward.lead, "message.post", json!({"channel": ward.care_team, "item": ward.wound, "text": "Back"})).await;
+    let answer = ward
+        .house
+        .run(&ward.lead, "message.post", json!({"channel": ward.care_team, "item": ward.wound, "text": "Back"}))
+        .await;
     let _: crate::kernel::base::ThingId = id_of(&answer, "id");
 }
 

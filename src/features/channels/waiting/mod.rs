@@ -183,8 +183,7 @@ async fn claim(ledger: &mut Ledger, row: &AskRow) -> Result<(), Fault> {
 
 /// Who answers for an item.
 fn responsible(item: Option<&Thing>) -> Responsibility {
-    let barrier =
-        item.is_some_and(|item| item.kind == ThingKind::PlanItem && item.state == Kind::Barrier.number());
+    let barrier = item.is_some_and(|item| item.kind == ThingKind::PlanItem && item.state == Kind::Barrier.number());
     if barrier { Responsibility::Barriers } else { Responsibility::Plan }
 }
 
