@@ -25,6 +25,7 @@ pub use command::NewTask;
 pub use entries::{Change, Changed, Created, Members, Repeat, State, Tick};
 pub use hands::{Handover, hand_over, handover, open_of};
 pub use model::Task;
+pub use shapes::Work;
 pub use views::{Filter, Listed, Owner, listed};
 
 use crate::kernel::base::{Fault, Stop};
@@ -55,12 +56,7 @@ const OPS: &[Op] = &[
     Op::write(clock::OVERDUE, "task").internal(),
 ];
 
-const EVENTS: &[Event] = &[
-    Event::of::<Created>(entries::CREATED),
-    Event::of::<Changed>(entries::CHANGED),
-    Event::personal::<shapes::Assigned>("assigned"),
-    Event::personal::<shapes::Reminder>("reminder"),
-];
+const EVENTS: &[Event] = &[Event::of::<Created>(entries::CREATED), Event::of::<Changed>(entries::CHANGED)];
 
 impl Feature for Tasks {
     fn face(&self) -> Face {
