@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::features::channels::{Class, Words};
 use crate::features::files;
-use crate::features::tasks::{NewTask, shapes::Work};
+use crate::features::tasks::{NewTask, Work};
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, FileId, ItemId, Micros, Refusal, ThingId, UserId};
