@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::model;
 use crate::features::care_plan::Unsorted;
-use crate::features::tasks::State;
-use crate::features::tasks::shapes::TaskShown;
+use crate::features::tasks::{State, TaskShown};
 use crate::kernel::base::{ItemId, PatientId};
 use crate::kernel::engine::shape::Time;
 use crate::kernel::policy::Holder;
