@@ -201,9 +201,6 @@ pub struct Logged {
     pub class: Option<Class>,
     /// Logged later than the site allows for, by the server's clock.
     pub late: bool,
-    /// Of a mail: what is kept beside its words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mail: Option<super::mail::Mail>,
     /// Files that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,

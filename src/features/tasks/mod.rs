@@ -26,7 +26,7 @@ pub use command::NewTask;
 pub use entries::{Change, Changed, Created, Members, Repeat, State, Tick};
 pub use hands::{Handover, hand_over, handover, open_of};
 pub use model::Task;
-pub use shapes::Work;
+pub use shapes::{TaskShown, Work};
 pub use views::{Filter, Listed, Owner, listed};
 
 use crate::kernel::base::{Fault, Stop};
