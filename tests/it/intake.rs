@@ -68,7 +68,7 @@ fn mail(name: &str) -> PathBuf {
 
 async fn newest(server: &Server, person: &Person, channel: &str) -> Value {
     let page = server.run(person, "history", json!({"channel": channel, "limit": 1})).await;
-    list(&page, "entries")[0].clone()
+    list(&page, "events")[0].clone()
 }
 
 #[track_caller]
