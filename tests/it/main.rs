@@ -66,6 +66,7 @@ mod bad_input;
 mod chart;
 mod command_line;
 mod faults;
+mod files;
 mod foreign;
 mod golden;
 mod growth;

@@ -12,14 +12,15 @@ const FEATURES: &[(&str, u8)] = &[
     ("identity", 0),
     ("patients", 1),
     ("care_plan", 2),
-    ("channels", 3),
-    ("tasks", 4),
-    ("notes", 5),
-    ("handoffs", 5),
-    ("intake", 6),
-    ("board", 7),
-    ("search", 8),
-    ("chart", 9),
+    ("files", 3),
+    ("channels", 4),
+    ("tasks", 5),
+    ("notes", 6),
+    ("handoffs", 6),
+    ("intake", 7),
+    ("board", 8),
+    ("search", 9),
+    ("chart", 10),
 ];
 
 /// Where a module stands.

@@ -69,8 +69,7 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.decide(id, item, reads)?
         }
     };
-    let fact =
-        cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &taken.commitments).await?;
+    let fact = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &taken.commitments).await?;
     mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
     Ok(Reply::Recorded)
 }

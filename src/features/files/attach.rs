@@ -143,7 +143,12 @@ pub async fn proofs(cx: &mut Read, fact: &Fact) -> Result<Vec<(FileId, [u8; 32])
 pub(super) const MISSING: Fault = Fault::Integrity("a file of an entry is missing");
 
 /// Seals a manifest.
-pub(super) async fn seal(vault: &Vault, row: (crate::kernel::base::PatientId, Uuid), manifest: &Manifest) -> Result<Vec<u8>, Fault> {
-    let text = zeroize::Zeroizing::new(serde_json::to_vec(manifest).map_err(|_| Fault::Defect("a manifest is not JSON"))?);
+pub(super) async fn seal(
+    vault: &Vault,
+    row: (crate::kernel::base::PatientId, Uuid),
+    manifest: &Manifest,
+) -> Result<Vec<u8>, Fault> {
+    let text =
+        zeroize::Zeroizing::new(serde_json::to_vec(manifest).map_err(|_| Fault::Defect("a manifest is not JSON"))?);
     vault.seal_view(row.0, Purpose::FileManifest, row.1, REVISION, &text).await
 }

@@ -9,8 +9,6 @@ mod model;
 mod open;
 pub mod shapes;
 pub mod sql;
-#[cfg(test)]
-mod tests;
 mod upload;
 mod within;
 

@@ -151,9 +151,8 @@ pub fn media_type(first: &[u8], declared: Option<&str>) -> String {
 /// `type/subtype` in small letters, parameters left out; none if it is no such thing.
 fn essence(declared: &str) -> Option<String> {
     let essence = declared.split(';').next()?.trim().to_ascii_lowercase();
-    let token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&c))
-    };
+    let token =
+        |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&c));
     let (class, subtype) = essence.split_once('/')?;
     (essence.len() <= 127 && token(class) && token(subtype)).then_some(essence)
 }
@@ -194,8 +193,19 @@ mod tests {
     #[test]
     fn what_a_browser_could_run_is_only_bytes() {
         let script = b"alert(1)".as_slice();
-        for declared in ["text/html", "TEXT/HTML; charset=utf-8", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript",
-                         "application/ecmascript", "application/mathml+xml", "nonsense", "a/b c", ""] {
+        for declared in [
+            "text/html",
+            "TEXT/HTML; charset=utf-8",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "text/xml",
+            "text/javascript",
+            "application/ecmascript",
+            "application/mathml+xml",
+            "nonsense",
+            "a/b c",
+            "",
+        ] {
             assert_eq!(media_type(script, Some(declared)), BYTES, "{declared}");
         }
         for content in ["<!doctype html><script>", "\u{feff} <svg xmlns=''>", "<?xml version='1.0'?>", "  <b>"] {
@@ -217,7 +227,12 @@ mod tests {
 
     #[test]
     fn a_name_leads_nowhere() {
-        for (sent, kept) in [("lab.pdf", "lab.pdf"), ("../../etc/passwd", "passwd"), ("C:\\x\\y.txt", "y.txt"), (" a\u{202e}fdp.exe\r\n", "afdp.exe")] {
+        for (sent, kept) in [
+            ("lab.pdf", "lab.pdf"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\x\\y.txt", "y.txt"),
+            (" a\u{202e}fdp.exe\r\n", "afdp.exe"),
+        ] {
             assert_eq!(name(sent).unwrap(), kept);
         }
         for wrong in ["", " ", "a/", "..", "\u{1}"] {

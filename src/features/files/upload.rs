@@ -177,7 +177,8 @@ pub(super) async fn upload(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
     let fields = Fields(data);
     let (channel, id): (ChannelId, FileId) = (fields.required_id("channel")?, fields.required_id("file")?);
     let bytes = fields.required_integer("bytes")?;
-    let manifest = fields.string("manifest")?.and_then(from_base64).ok_or(Fault::Defect("an upload without manifest"))?;
+    let manifest =
+        fields.string("manifest")?.and_then(from_base64).ok_or(Fault::Defect("an upload without manifest"))?;
     let permit = cx.permit_channel(Right::Post, channel).await?;
     cx.about(id.into());
     let (user, now) = (cx.subject().user, cx.now());

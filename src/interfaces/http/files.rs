@@ -101,7 +101,13 @@ pub async fn download(
     }
 }
 
-async fn find(site: &Site, peer: SocketAddr, channel: &str, file: &str, headers: &HeaderMap) -> Result<Opened, Refusal> {
+async fn find(
+    site: &Site,
+    peer: SocketAddr,
+    channel: &str,
+    file: &str,
+    headers: &HeaderMap,
+) -> Result<Opened, Refusal> {
     let caller = signed_in(site, peer, headers).await?;
     let now = site.door().now();
     site.rates().take(caller.session, now)?;
@@ -151,7 +157,10 @@ mod tests {
     #[test]
     fn a_name_comes_back_as_it_was_sent() {
         let sent = |value: &'static str| {
-            name(&HeaderMap::from_iter([(header::HeaderName::from_static("x-file-name"), HeaderValue::from_static(value))]))
+            name(&HeaderMap::from_iter([(
+                header::HeaderName::from_static("x-file-name"),
+                HeaderValue::from_static(value),
+            )]))
         };
         for name in ["wound.jpg", "Müller 50%.pdf", "日本.txt"] {
             assert_eq!(sent(Box::leak(encoded(name).into_boxed_str())).unwrap(), name);

@@ -206,6 +206,12 @@ async fn attention(play: &mut Play) {
         listed["channels"].as_array().unwrap().iter().find(|one| one["id"] == staff).unwrap()["last_seq"].clone();
     play.run("nurse", "read", json!({"channel": staff, "seq": newest})).await;
     play.run("lead", "receipts", json!({ "message": seen })).await;
+    let lead = play.actors["lead"].person.clone();
+    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
+    let uploaded = play.server.request(&format!("POST /v1/channels/{staff}/files"), &headers, b"Blood count").await;
+    let file = text(&uploaded.json(), "id");
+    play.name("file", &file);
+    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
     // Told within a few seconds, whatever was told of her before.
     let event = loop {
         play.events().await;

@@ -64,8 +64,7 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let id = ThingId(cx.new_id());
     // Whoever moves the words writes them there: nobody is made to have written what they did not.
     let posted = posted.elsewhere(id, item, words, files.ids);
-    let made =
-        cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &files.commitments).await?;
+    let made = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &files.commitments).await?;
     let retraction = EntryId(cx.new_id());
     let retracted = standing.withhold(retraction, REASON, seqs);
     let gone =
