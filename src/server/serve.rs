@@ -74,10 +74,8 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     let (renew, tls) = watch::channel(offered(&identity(folder.path(), &config)?)?);
     let world = World::system();
     let hub = Hub::new(world.clone());
-    let mail_settings = config.mail.clone();
     let opened = Node::open(folder.clone(), hold, config.clone(), world, hub.clone()).await?;
     let (listener, address, printed) = bind(&listen).await?;
-    let lmtp = mail::Listener::open(&mail_settings).await?;
     let draining = stop.child_token();
     let mut sealed = None;
     let (node, app, _hold) = match opened {
@@ -103,12 +101,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         Some(node) => jobs(node, hub).await?,
         None => JoinSet::new(),
     };
-    let mails = match (&node, lmtp) {
-        (Some(node), Some(lmtp)) => {
-            Some(tokio::spawn(mail::serve(lmtp, node.engine.clone(), host(node).await?, stop.clone())))
-        }
-        _ => None,
-    };
+    let mails = mails(node.as_deref(), stop.clone()).await?;
     let orders = control::listen(&folder)?;
     let attendant = Attendant { node: node.as_deref().cloned(), status: Status::new(printed.clone(), address) };
     let serving = tokio::spawn(control::serve(orders, folder, attendant, stop.clone()));
@@ -123,9 +116,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     }
     signals.abort();
     let _ = serving.await;
-    if let Some(mails) = mails {
-        let _ = mails.await;
-    }
+    mails.join_all().await;
     drop(jobs);
     if let Some(node) = node {
         if let Ok(operator) = identity::operator(&node.engine, None).await {
@@ -170,6 +161,17 @@ async fn host(node: &Node) -> anyhow::Result<Subject> {
     let missing =
         |_| anyhow!("The built-in user is missing: `carethread init` was cut short. Remove the folder and repeat it");
     identity::operator(&node.engine, None).await.map_err(missing)
+}
+
+/// Mail that is handed over, where the configuration says so; ends with `stop`.
+async fn mails(node: Option<&Node>, stop: CancellationToken) -> anyhow::Result<JoinSet<()>> {
+    let mut mails = JoinSet::new();
+    if let Some(node) = node
+        && let Some(listener) = mail::Listener::open(&node.engine.shared().config.mail).await?
+    {
+        mails.spawn(mail::serve(listener, node.engine.clone(), host(node).await?, stop));
+    }
+    Ok(mails)
 }
 
 /// What goes on beside the commands; ends when it is dropped.

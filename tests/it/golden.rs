@@ -52,6 +52,7 @@ impl Play {
         let clock = Clock::of(&mut house);
         let place = format!("unix:{}", house.path("lmtp").display());
         house.set("CARETHREAD_MAIL_LMTP", &place);
+        house.set("CARETHREAD_FILES_DISK_PERCENT_MAX", "100");
         let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

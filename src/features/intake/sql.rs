@@ -16,8 +16,8 @@ statements! {
     WAITING_SAME = "SELECT id, channel FROM mail_waiting WHERE mac = $1 AND state = 0";
     WAITING_OF = "SELECT id, patient, channel, item, sender, reason, at, bytes, domain, original FROM mail_waiting WHERE patient = $1 AND state = 0 ORDER BY at, id LIMIT $2";
     WAITING_ASTRAY = "SELECT id, patient, channel, item, sender, reason, at, bytes, domain, original FROM mail_waiting WHERE patient IS NULL AND state = 0 ORDER BY at, id LIMIT $1";
-    WAITING_COUNT = "SELECT COUNT(*) FROM mail_waiting WHERE patient = $1 AND state = 0";
-    WAITING_COUNT_ASTRAY = "SELECT COUNT(*) FROM mail_waiting WHERE patient IS NULL AND state = 0";
+    WAITING_COUNT = "SELECT COUNT(*) AS mails FROM mail_waiting WHERE patient = $1 AND state = 0";
+    WAITING_COUNT_ASTRAY = "SELECT COUNT(*) AS mails FROM mail_waiting WHERE patient IS NULL AND state = 0";
     WAITING_SETTLE = "UPDATE mail_waiting SET state = $2, settled_by = $3, settled_at = $4, word = $5, original = $6 WHERE id = $1 AND state = 0";
 }
 

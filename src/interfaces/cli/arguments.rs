@@ -172,19 +172,18 @@ pub enum User {
 
 /// `user email`
 #[derive(Args, Debug)]
-#[group(id = "what", required = true, multiple = false, args = ["add", "remove", "list"])]
 pub struct UserEmail {
     /// The handle
     #[arg(long, value_name = "HANDLE")]
     pub handle: String,
     /// Register an address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["remove", "list"])]
     pub add: Option<String>,
     /// Forget an address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "list")]
     pub remove: Option<String>,
     /// Show the addresses
-    #[arg(long)]
+    #[arg(long, required_unless_present_any = ["add", "remove"])]
     pub list: bool,
 }
 
