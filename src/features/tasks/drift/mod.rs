@@ -20,7 +20,8 @@ use crate::features::channels::in_view;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::{Data, Read, Reply, Write};
+use crate::kernel::engine::nudge::REMINDER;
+use crate::kernel::engine::{Data, Nudge, Read, Reply, Waiting, Write};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{Access, Basis, Permit, Responsibility, Right};
@@ -155,12 +156,9 @@ pub(super) async fn follow(cx: &mut Write<'_>, fact: &Fact) -> Result<(), Stop> 
     let mut told: Vec<UserId> = channels.into_iter().flat_map(|channel| reviewers(&access, channel, now)).collect();
     told.sort_unstable();
     told.dedup();
-    let mut reminder = Data::new();
-    reminder.insert("why".into(), "drift".into());
-    reminder.insert("patient".into(), fact.patient.to_string().into());
-    reminder.insert("item".into(), item.to_string().into());
+    let nudge = Nudge::of(fact.patient, Waiting::Item(item)).because("drift");
     for user in told {
-        cx.tell(user, "reminder", &reminder).await?;
+        cx.nudge(user, REMINDER, &nudge).await?;
     }
     Ok(())
 }
