@@ -23,6 +23,7 @@ const RECORD: &[&[Statement]] = &[
     store::append::STATEMENTS,
     store::setting::STATEMENTS,
     log::sql::STATEMENTS,
+    log::open::sql::STATEMENTS,
     log::site::sql::STATEMENTS,
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,

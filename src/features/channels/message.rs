@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
+use super::held::Hold;
 use super::words::{Class, Form, Words};
 use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, FileId, ItemId, Refusal, ThingId, UserId};
@@ -89,20 +90,6 @@ pub struct Post {
     pub files: Vec<FileId>,
     /// It waits until then instead of interrupting; the answer says until when.
     pub hold: Option<Hold>,
-}
-
-/// What a message waits for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Hold {
-    /// The next check-in of its channel.
-    Checkin,
-}
-
-impl Hold {
-    fn parse(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
-        fields.word("hold", |text| (text == "checkin").then_some(Self::Checkin), "checkin")
-    }
 }
 
 /// Body of `message.posted`.

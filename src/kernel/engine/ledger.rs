@@ -359,7 +359,7 @@ impl Ledger {
     /// # Errors
     /// The database's.
     pub async fn open_work(&mut self, patient: PatientId) -> Result<Vec<Thing>, Fault> {
-        let found = log::sql::open_work(self.tx(), patient).await?;
+        let found = log::open::sql::open_work(self.tx(), patient).await?;
         let work = |thing: &Thing| matches!(thing.kind, ThingKind::Note | ThingKind::Task | ThingKind::Handoff);
         Ok(self.overlaid(found, |thing| thing.patient == patient && work(thing)))
     }
@@ -369,7 +369,7 @@ impl Ledger {
     /// # Errors
     /// The database's.
     pub async fn open_about(&mut self, item: ItemId, limit: i64) -> Result<Vec<Thing>, Fault> {
-        let found = log::sql::open_about(self.tx(), item, limit).await?;
+        let found = log::open::sql::open_about(self.tx(), item, limit).await?;
         Ok(self.overlaid(found, |thing| thing.item == Some(item)))
     }
 

@@ -59,7 +59,7 @@ use super::base::{Code, Fault, Refusal, Stop, World};
 use super::log::scan::Line;
 use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
-use super::policy::{self, Book, PersonKind, Roles, Subject};
+use super::policy::{Book, Subject};
 use super::store::{Db, Files};
 
 /// A boxed future, as the object-safe trait needs.
@@ -310,7 +310,7 @@ impl Engine {
     /// The database's.
     pub async fn start(shared: Shared, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
         let shared = Arc::new(shared);
-        load_persons(&shared).await?;
+        standing::load_persons(&shared).await?;
         log::site::prepare(&shared.db).await?;
         for row in log::site::sql::held(&mut shared.db.read().await?).await? {
             shared.book.hold(row.channel);
@@ -491,13 +491,4 @@ fn stopping() -> Refusal {
 
 fn unknown_outcome() -> Refusal {
     Stop::Failed(Fault::Defect("the committer is gone")).refusal()
-}
-
-async fn load_persons(shared: &Shared) -> Result<(), Fault> {
-    let mut tx = shared.db.read().await?;
-    for row in policy::sql::persons(&mut tx).await? {
-        let kind = PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
-        shared.book.put_person(row.id, kind, Roles(row.roles), row.active, row.epoch);
-    }
-    Ok(())
 }

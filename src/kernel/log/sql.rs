@@ -29,8 +29,6 @@ statements! {
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
     LINKED = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 GROUP BY item, channel, kind";
     LINKED_WITHIN = "SELECT item, channel, kind, COUNT(*) AS count FROM thing WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND open AND id < $2 AND channel = $3 AND seq >= $4 AND seq <= $5 GROUP BY item, channel, kind";
-    THINGS_OPEN = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE patient = $1 AND open AND kind IN (3, 4, 5) ORDER BY id";
-    THINGS_ABOUT = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE item = $1 AND open ORDER BY id LIMIT $2";
     CLEAR_THING = "DELETE FROM thing";
     WITHHOLD = "INSERT INTO withheld (channel, seq, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     CLEAR_WITHHELD = "DELETE FROM withheld";
@@ -425,25 +423,6 @@ pub async fn linked_within(
     linked_rows(on_db!(tx, |c| {
         sqlx::query_as(LINKED_WITHIN).bind(&items).bind(before).bind(channel).bind(from).bind(to).fetch_all(c).await
     })?)
-}
-
-/// Notes, tasks and handoffs of a patient that are open.
-///
-/// # Errors
-/// The database's, or an unknown kind.
-pub async fn open_work(tx: &mut Tx, patient: PatientId) -> Result<Vec<Thing>, Fault> {
-    let rows: Vec<ThingColumns> = on_db!(tx, |c| sqlx::query_as(THINGS_OPEN).bind(patient).fetch_all(c).await)?;
-    rows.into_iter().map(Thing::try_from).collect()
-}
-
-/// Open things that are linked to an item, oldest first, at most `limit`.
-///
-/// # Errors
-/// The database's, or an unknown kind.
-pub async fn open_about(tx: &mut Tx, item: ItemId, limit: i64) -> Result<Vec<Thing>, Fault> {
-    let rows: Vec<ThingColumns> =
-        on_db!(tx, |c| sqlx::query_as(THINGS_ABOUT).bind(item).bind(limit).fetch_all(c).await)?;
-    rows.into_iter().map(Thing::try_from).collect()
 }
 
 /// Empties the things, and what is withheld: they are rebuilt from the log.

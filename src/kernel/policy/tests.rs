@@ -60,13 +60,7 @@ fn in_channel(right: Right) -> u16 {
         Right::ManageChannels => is::LEADS,
         Right::Take(Holder::User(_)) => is::STAFF_AUTHOR | is::HOST_AUTHOR,
         Right::Take(Holder::Responsibility { responsibility }) => holder_of(responsibility),
-        Right::Witness { took_part, .. } => {
-            if took_part {
-                is::NOT_STAFF_AUTHOR
-            } else {
-                0
-            }
-        }
+        Right::Witness { took_part: true, .. } => is::NOT_STAFF_AUTHOR,
         _ => 0,
     }
 }

@@ -26,6 +26,24 @@ const WAS_POSTED: i16 = 1;
 const DROPPED: i16 = 2;
 const WITHDRAWN: i16 = 3;
 
+/// What a message waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The next check-in of its channel.
+    Checkin,
+}
+
+impl Hold {
+    /// Reads `hold`.
+    ///
+    /// # Errors
+    /// `invalid` for another word.
+    pub fn parse(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
+        fields.word("hold", |text| (text == "checkin").then_some(Self::Checkin), "checkin")
+    }
+}
+
 /// Asks for one's messages that wait.
 #[derive(JsonSchema)]
 pub struct AskHeld {

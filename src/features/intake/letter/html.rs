@@ -175,12 +175,14 @@ impl Page {
                 self.out.push_str("----");
                 self.line(1);
             }
-            "td" | "th" => {
-                if !closes && std::mem::replace(&mut self.cell, true) && self.breaks == 0 {
+            "td" | "th" if !closes => {
+                let first = !std::mem::replace(&mut self.cell, true);
+                if !first && self.breaks == 0 {
                     self.out.push('\t');
                     self.space = false;
                 }
             }
+            "td" | "th" => {}
             "img" => {
                 if let Some(text) = attribute(attributes, "alt").filter(|text| !text.trim().is_empty()) {
                     self.text(&format!("[{}]", text.trim()));

@@ -21,7 +21,7 @@ fn mail(held_at: Micros, text: &str) -> FromMail {
         Participant { user: user(6), ..Participant::named("Somebody") },
     ];
     let mail = Mail { message_id: Some("a@b".into()), subject: Some("Dose".into()), authentication: None };
-    FromMail { held_at, held_at_guessed: false, with, text: text.into(), mail }
+    FromMail { held_at, held_at_guessed: false, with, text: text.into(), files: Vec::new(), mail }
 }
 
 fn decide(mail: FromMail) -> Result<Logged, Refusal> {
