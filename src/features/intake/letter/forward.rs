@@ -138,7 +138,7 @@ fn label(line: &str) -> Option<(Label, &str)> {
         return None;
     }
     let name = name.to_lowercase();
-    let value = value.trim_start_matches(|c: char| matches!(c, '*' | ' ' | '\t' | '\u{a0}')).trim();
+    let value = value.trim_start_matches(['*', ' ', '\t', '\u{a0}']).trim();
     LABELS.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(label, _)| (*label, value))
 }
 

@@ -175,11 +175,12 @@ impl Page {
                 self.out.push_str("----");
                 self.line(1);
             }
-            "td" | "th" => {
-                if !closes && std::mem::replace(&mut self.cell, true) && self.breaks == 0 {
+            "td" | "th" if !closes => {
+                let between = std::mem::replace(&mut self.cell, true) && self.breaks == 0;
+                if between {
                     self.out.push('\t');
-                    self.space = false;
                 }
+                self.space &= !between;
             }
             "img" => {
                 if let Some(text) = attribute(attributes, "alt").filter(|text| !text.trim().is_empty()) {
