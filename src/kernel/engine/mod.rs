@@ -52,6 +52,7 @@ pub use utterance::{Part, Utterance};
 pub use write::{Reply, Write};
 
 use shape::Shape;
+use standing::load_persons;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
@@ -310,7 +311,7 @@ impl Engine {
     /// The database's.
     pub async fn start(shared: Shared, outlet: Arc<dyn Outlet>) -> Result<Self, Fault> {
         let shared = Arc::new(shared);
-        standing::load_persons(&shared).await?;
+        load_persons(&shared).await?;
         log::site::prepare(&shared.db).await?;
         for row in log::site::sql::held(&mut shared.db.read().await?).await? {
             shared.book.hold(row.channel);

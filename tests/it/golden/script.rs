@@ -326,5 +326,3 @@ async fn mails(play: &mut Play) {
     play.make("note of a mail", "nurse", "intake.file", file).await;
     play.run("nurse", "intake.discard", json!({"mail": mail(1), "reason": "Advertising"})).await;
 }
-
-}

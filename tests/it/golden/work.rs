@@ -7,9 +7,9 @@ use crate::server::text;
 
 /// Plays it.
 pub async fn play(play: &mut Play) {
-    tasks(play).await;
+    threads(play).await;
     columns_and_drift(play).await;
-    talks_elsewhere(play).await;
+    reminded(play).await;
     handoffs(play).await;
     unanswered(play).await;
     checkins(play).await;
@@ -17,42 +17,8 @@ pub async fn play(play: &mut Play) {
     the_end(play).await;
 }
 
-/// A step of a task; gives its `rev` from there on.
-async fn step(play: &mut Play, who: &'static str, op: &'static str, task: &str, more: Value) -> i64 {
-    let rev = play.run(who, "task.get", json!({ "task": task })).await["task"]["rev"].clone();
-    let mut data = json!({"task": task, "rev": rev});
-    data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    play.run(who, op, data).await["rev"].as_i64().unwrap()
-}
-
-async fn tasks(play: &mut Play) {
-    let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
-    let order = json!({"channel": staff, "item": goal, "title": "Order the walking frame", "description": "The one with wheels",
-                       "owner": nurse, "due": "2099-03-01", "due_zone": "Europe/Berlin", "priority": "urgent",
-                       "checklist": ["Measure", {"text": "Ask the daughter", "done": true}],
-                       "repeat": {"rrule": "FREQ=WEEKLY", "zone": "Europe/Berlin"}});
-    let task = play.make("task", "lead", "task.create", order).await;
-    step(play, "nurse", "task.accept", &task, json!({})).await;
-    step(play, "nurse", "task.start", &task, json!({})).await;
-    let ticked = json!({"checklist": [{"text": "Measure", "done": true}], "remind_minutes": 120});
-    step(play, "nurse", "task.update", &task, ticked).await;
-    step(play, "nurse", "task.hold", &task, json!({"reason": "The shop is closed"})).await;
-    step(play, "nurse", "task.move", &task, json!({"column": "in-progress", "after": null})).await;
-    play.refuse("lead", "bad_transition", "task.accept", json!({"task": task, "rev": 6})).await;
-    play.refuse("lead", "conflict", "task.cancel", json!({"task": task, "rev": 1, "reason": "Stale"})).await;
-    step(play, "lead", "task.assign", &task, json!({"owner": {"responsibility": "plan"}})).await;
-    step(play, "nurse", "task.decline", &task, json!({"reason": "No time today"})).await;
-    step(play, "lead", "task.assign", &task, json!({"owner": nurse})).await;
-    step(play, "nurse", "task.accept", &task, json!({})).await;
-    step(play, "nurse", "task.complete", &task, json!({})).await;
-    for (name, op) in [("failed task", "task.fail"), ("cancelled task", "task.cancel")] {
-        let data =
-            json!({"channel": staff, "item": goal, "title": "Measure the door", "from_message": play.id("reply")});
-        let task = play.make(name, "nurse", "task.create", data).await;
-        step(play, "nurse", "task.start", &task, json!({})).await;
-        step(play, "nurse", op, &task, json!({"reason": "The door is gone"})).await;
-    }
-    play.run("nurse", "task.made_from", json!({"message": play.id("reply")})).await;
+async fn threads(play: &mut Play) {
+    let (staff, task) = (play.id("care team"), play.id("task"));
     let threaded = json!({"channel": staff, "task": task, "text": "It comes on Monday"});
     play.make("thread", "nurse", "message.post", threaded).await;
 }
@@ -71,23 +37,14 @@ async fn columns_and_drift(play: &mut Play) {
     play.run("nurse", "board.get", json!({"patient": patient})).await;
 }
 
-async fn talks_elsewhere(play: &mut Play) {
-    let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
+/// A talk elsewhere that nobody documents.
+async fn reminded(play: &mut Play) {
+    let (staff, goal) = (play.id("care team"), play.id("goal"));
     let calling = json!({"channel": staff, "item": goal, "medium": "phone", "with": [{"name": "Dr. Osei"}]});
-    let call = play.make("call", "lead", "note.open", calling.clone()).await;
-    let log = json!({"channel": staff, "item": goal, "note": call, "medium": "phone", "held_at": "2026-01-01T14:10:00Z",
-                     "with": [{"name": "Nurse Example", "user": nurse}], "text": "She may go out", "decisions": ["Out on Sunday"],
-                     "tasks": [{"title": "Take her out on Sunday", "owner": nurse}]});
-    play.run("lead", "note.log", log).await;
-    play.make("confirmed", "nurse", "note.confirm", json!({ "note": call })).await;
-    play.make("disputed", "nurse", "note.dispute", json!({"note": call, "reason": "Only with somebody beside her"}))
-        .await;
-    play.make("addendum", "lead", "note.addend", json!({"note": call, "text": "With somebody beside her"})).await;
-    play.run("nurse", "note.get", json!({ "note": call })).await;
     let missed = play.make("missed call", "lead", "note.open", calling).await;
     play.clock.advance(45);
     play.until("events/note.reminded.json").await;
-    play.make("dismissal", "lead", "note.dismiss", json!({"note": missed, "reason": "No answer"})).await;
+    play.run("lead", "note.dismiss", json!({"note": missed, "reason": "No answer"})).await;
 }
 
 async fn handoffs(play: &mut Play) {

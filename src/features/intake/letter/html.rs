@@ -176,13 +176,12 @@ impl Page {
                 self.line(1);
             }
             "td" | "th" if !closes => {
-                let first = !std::mem::replace(&mut self.cell, true);
-                if !first && self.breaks == 0 {
+                let between = std::mem::replace(&mut self.cell, true) && self.breaks == 0;
+                if between {
                     self.out.push('\t');
-                    self.space = false;
                 }
+                self.space &= !between;
             }
-            "td" | "th" => {}
             "img" => {
                 if let Some(text) = attribute(attributes, "alt").filter(|text| !text.trim().is_empty()) {
                     self.text(&format!("[{}]", text.trim()));

@@ -18,8 +18,11 @@ fn read(raw: impl AsRef<[u8]>) -> Letter {
     Letter::read(raw.as_ref(), Some("mx.google.com")).unwrap_or_else(|NoMail| panic!("no mail"))
 }
 
+/// Name, type and size.
+type File = (String, String, usize);
+
 /// What a test looks at: time, people, files, text.
-fn seen(letter: &Letter) -> (String, Vec<String>, Vec<(String, String, usize)>, String) {
+fn seen(letter: &Letter) -> (String, Vec<String>, Vec<File>, String) {
     let Held { at, guessed } = letter.held(NOW);
     let held = format!("{}{}", rfc3339_millis(at), if guessed { " guessed" } else { "" });
     let with = letter.with.iter().map(|one| match &one.address {
@@ -32,7 +35,7 @@ fn seen(letter: &Letter) -> (String, Vec<String>, Vec<(String, String, usize)>, 
     (held, with.collect(), files.collect(), text)
 }
 
-fn file(name: &str, media_type: &str, size: usize) -> (String, String, usize) {
+fn file(name: &str, media_type: &str, size: usize) -> File {
     (name.to_owned(), media_type.to_owned(), size)
 }
 
@@ -215,10 +218,9 @@ fn nested_forwards_have_a_limit_and_the_innermost_speaks() {
         )
     };
     let nested = |levels: usize| {
-        (1..=levels).rev().fold(
-            "From: deep@x.example\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nhere".to_owned(),
-            |inner, level| wrapped(inner, level),
-        )
+        (1..=levels)
+            .rev()
+            .fold("From: deep@x.example\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nhere".to_owned(), wrapped)
     };
     let letter = read(nested(3));
     assert_eq!(letter.with[0].name, "deep@x.example");
