@@ -12,7 +12,7 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, files, identity, patients};
+use carethread::features::{care_plan, channels, chart, files, identity, patients, tasks};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -33,6 +33,7 @@ const RECORD: &[&[Statement]] = &[
     identity::sql::STATEMENTS,
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
+    tasks::sql::STATEMENTS,
 ];
 /// Those of the key database.
 const KEYS: &[&[Statement]] = &[store::keys::STATEMENTS];

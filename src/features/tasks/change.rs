@@ -16,7 +16,7 @@ use crate::features::care_plan;
 use crate::features::channels::in_view;
 use crate::kernel::base::{ChannelId, Code, EntryId, Fault, ItemId, Micros, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
-use crate::kernel::engine::{Data, Link, Reply, Write};
+use crate::kernel::engine::{Data, Link, Reply, Write, nudge};
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::{Access, Holder, Permit, Responsibility, Right};
 
@@ -202,7 +202,7 @@ pub async fn record_new(cx: &mut Write<'_>, ready: Ready) -> Result<ThingId, Sto
     let fact = cx.record(channel, CREATED, kind::TASK, Some(body.item), body.id.0, &body).await?;
     let Fact { channel, patient, by, .. } = fact;
     let told = people::About { task: body.id, channel, patient, owner: body.owner, but: Some(by) };
-    tell(cx, &access, told, "assigned", None).await?;
+    tell(cx, &access, told, nudge::ASSIGNED, None).await?;
     Ok(body.id)
 }
 
@@ -224,7 +224,7 @@ pub(super) async fn step(cx: &mut Write<'_>, op: &str, data: &Data) -> Result<Re
     record(cx, &found.task, &after, change, more).await?;
     if after.owner != found.task.owner || change == Change::Assign {
         let told = people::About::of(&after).but(found.permit.actor());
-        tell(cx, &found.access, told, "assigned", None).await?;
+        tell(cx, &found.access, told, nudge::ASSIGNED, None).await?;
     }
     if let Some(next) = next {
         record_new(cx, next).await?;

@@ -8,7 +8,7 @@ use super::keep;
 use super::model::Task;
 use super::people::{About, tell};
 use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop, ThingId};
-use crate::kernel::engine::{Alarm, Data, Ledger, Reply, Write};
+use crate::kernel::engine::{Alarm, Data, Ledger, Reply, Write, nudge};
 use crate::kernel::policy::Access;
 
 /// The owner is reminded.
@@ -49,7 +49,7 @@ pub(super) async fn remind(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
     let found = due(cx, &alarm).await?;
     cx.alarm_done(&alarm).await?;
     if let Some((task, access)) = found {
-        tell(cx, &access, About::of(&task), "reminder", Some("due")).await?;
+        tell(cx, &access, About::of(&task), nudge::REMINDER, Some("due")).await?;
     }
     Ok(Reply::Plain(Data::new()))
 }
@@ -65,6 +65,6 @@ pub(super) async fn mark(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop>
     cx.alarm_done(&alarm).await?;
     let after = Task { overdue: true, ..task.clone() };
     change::record(cx, &task, &after, Change::Overdue, change::More::default()).await?;
-    tell(cx, &access, About::of(&after), "reminder", Some("overdue")).await?;
+    tell(cx, &access, About::of(&after), nudge::REMINDER, Some("overdue")).await?;
     Ok(Reply::Recorded)
 }

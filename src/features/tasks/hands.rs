@@ -9,7 +9,7 @@ use super::people::{self, About, tell};
 use super::sql;
 use crate::features::patients::Departure;
 use crate::kernel::base::{Fault, Micros, PatientId, Stop, ThingId, UserId};
-use crate::kernel::engine::{Ledger, Write};
+use crate::kernel::engine::{Ledger, Write, nudge};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::Access;
 
@@ -89,7 +89,7 @@ pub(super) async fn leave(cx: &mut Write<'_>, fact: &Fact) -> Result<(), Stop> {
     for task in resting_with(ledger, fact.patient, user).await? {
         let after = task.returned(user);
         change::record(cx, &task, &after, Change::Return, More::default()).await?;
-        tell(cx, &access, About::of(&after), "assigned", None).await?;
+        tell(cx, &access, About::of(&after), nudge::ASSIGNED, Some("returned")).await?;
     }
     Ok(())
 }

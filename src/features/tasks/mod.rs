@@ -55,12 +55,7 @@ const OPS: &[Op] = &[
     Op::write(clock::OVERDUE, "task").internal(),
 ];
 
-const EVENTS: &[Event] = &[
-    Event::of::<Created>(entries::CREATED),
-    Event::of::<Changed>(entries::CHANGED),
-    Event::personal::<shapes::Assigned>("assigned"),
-    Event::personal::<shapes::Reminder>("reminder"),
-];
+const EVENTS: &[Event] = &[Event::of::<Created>(entries::CREATED), Event::of::<Changed>(entries::CHANGED)];
 
 impl Feature for Tasks {
     fn face(&self) -> Face {

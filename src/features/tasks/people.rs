@@ -3,7 +3,7 @@
 
 use super::model::Task;
 use crate::kernel::base::{ChannelId, Micros, PatientId, Refusal, Stop, ThingId, UserId};
-use crate::kernel::engine::{Data, Write};
+use crate::kernel::engine::{Nudge, Waiting, Write};
 use crate::kernel::policy::{Access, Holder, Responsibility};
 
 /// What somebody is told about.
@@ -66,18 +66,13 @@ pub(super) async fn tell(
     access: &Access,
     about: About,
     event: &'static str,
-    why: Option<&str>,
+    why: Option<&'static str>,
 ) -> Result<(), Stop> {
-    let mut told = Data::new();
-    told.insert("task".into(), about.task.to_string().into());
-    told.insert("channel".into(), about.channel.to_string().into());
-    told.insert("patient".into(), about.patient.to_string().into());
-    if let Some(why) = why {
-        told.insert("why".into(), why.into());
-    }
+    let nudge = Nudge::of(about.patient, Waiting::Task(about.task)).within(about.channel);
+    let nudge = why.map_or(nudge, |why| nudge.because(why));
     let now = cx.now();
     for user in meant(access, about.channel, about.owner, now).into_iter().filter(|user| about.but != Some(*user)) {
-        cx.tell(user, event, &told).await?;
+        cx.nudge(user, event, &nudge).await?;
     }
     Ok(())
 }

@@ -26,9 +26,8 @@ mod utterance;
 mod write;
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::{future::Future, pin::Pin};
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -47,19 +46,17 @@ pub use progress::Progress;
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
-pub use shape::Event;
 pub use utterance::{Part, Utterance};
 pub use write::{Reply, Write};
 
+pub use shape::Event;
 use shape::Shape;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
 use super::base::{Code, Fault, Refusal, Stop, World};
-use super::log::scan::Line;
-use super::log::{self, Fact, Vault};
-use super::policy::audit::Draft;
-use super::policy::{self, Book, PersonKind, Roles, Subject};
+use super::log::{self, Fact, Vault, scan::Line};
+use super::policy::{self, Book, PersonKind, Roles, Subject, audit::Draft};
 use super::store::{Db, Files};
 
 /// A boxed future, as the object-safe trait needs.

@@ -37,6 +37,8 @@ impl<'a> Normal<'a> {
         match name {
             "head" => HEAD.into(),
             "sha256" => SHA256.into(),
+            // What a column is ordered by begins as an id.
+            "place" => "i".into(),
             "server" => "0.0.0".into(),
             "token" => "ct_pat_0000000000000000000000000000000000000000000".into(),
             _ => self.of(value),

@@ -20,6 +20,7 @@ pub async fn play(play: &mut Play) {
     attention(play).await;
     searches(play).await;
     wrong_patient(play).await;
+    tasks(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -247,4 +248,43 @@ async fn wrong_patient(play: &mut Play) {
     let socket = play.server.socket(&officer).await;
     play.actors.insert("officer", super::Actor { person: officer, socket });
     play.run("officer", "wrong_patient.list", json!({})).await;
+}
+
+async fn tasks(play: &mut Play) {
+    let (staff, goal, announcement) = (play.id("care team"), play.id("goal"), play.id("announcement"));
+    let work = json!({"channel": staff, "item": goal, "title": "Order the frame", "description": "Height 82 cm", "owner": play.id("nurse"),
+                      "due": "2099-03-01", "due_zone": "Europe/Berlin", "remind_minutes": 120, "priority": "urgent",
+                      "checklist": ["Measure", {"text": "Call the supplier", "done": true}],
+                      "repeat": {"rrule": "FREQ=WEEKLY", "zone": "Europe/Berlin"}, "from_message": announcement});
+    let task = play.make("task", "lead", "task.create", work).await;
+    let of = |rev: i64, more: Value| {
+        let mut data = json!({"task": task, "rev": rev});
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        data
+    };
+    play.run("nurse", "task.update", of(1, json!({"title": "Order a frame", "repeat": null}))).await;
+    play.run("nurse", "task.accept", of(2, json!({}))).await;
+    play.run("nurse", "task.start", of(3, json!({}))).await;
+    play.run("nurse", "task.hold", of(4, json!({"reason": "The supplier is closed"}))).await;
+    play.run("nurse", "task.move", of(5, json!({"column": "in-progress", "after": null}))).await;
+    play.run("lead", "task.assign", of(6, json!({"owner": {"responsibility": "plan"}, "reason": "Out of office"})))
+        .await;
+    play.run("nurse", "task.decline", of(7, json!({"reason": "Not ours"}))).await;
+    play.run("lead", "task.assign", of(8, json!({"owner": play.id("lead")}))).await;
+    play.run("lead", "task.complete", of(9, json!({}))).await;
+    play.run("lead", "task.get", json!({ "task": task })).await;
+    play.run("lead", "task.made_from", json!({ "message": announcement })).await;
+    for (op, name) in [("task.cancel", "given up"), ("task.fail", "failed")] {
+        let other = json!({"channel": staff, "item": goal, "title": "Fetch the frame", "owner": play.id("lead")});
+        let other = play.make(name, "lead", "task.create", other).await;
+        play.run("lead", "task.start", json!({"task": other, "rev": 1})).await;
+        play.run("lead", op, json!({"task": other, "rev": 2, "reason": "It was delivered"})).await;
+    }
+    let late = json!({"channel": staff, "item": goal, "title": "Fetch the frame", "owner": play.id("nurse"), "due": "2026-01-01T09:00:00Z"});
+    play.make("late task", "lead", "task.create", late).await;
+    // The clock marks it within a few seconds.
+    while !play.files.contains_key("events/me.reminder.json") {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        play.events().await;
+    }
 }
