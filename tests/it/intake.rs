@@ -104,10 +104,7 @@ async fn a_mail_by_http_is_a_note() {
     }
     assert_eq!(server.request(&path(""), &bearer(&ward.lead), b"no mail").await.status, 400);
     assert_eq!(server.request(&path(""), "", b"From: a@b\n\nx").await.status, 401);
-    assert_eq!(
-        server.request("POST /v1/intake/email", &bearer(&ward.lead), b"From: a@b\n\nx").await.status,
-        400
-    );
+    assert_eq!(server.request("POST /v1/intake/email", &bearer(&ward.lead), b"From: a@b\n\nx").await.status, 400);
     let large = vec![b'a'; (10 << 20) + 1];
     assert_eq!(server.request(&path(""), &bearer(&ward.lead), &large).await.status, 413);
 }

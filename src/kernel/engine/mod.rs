@@ -26,9 +26,8 @@ mod utterance;
 mod write;
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::{future::Future, pin::Pin};
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -47,10 +46,10 @@ pub use progress::Progress;
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
-pub use shape::Event;
 pub use utterance::{Part, Utterance};
 pub use write::{Reply, Write};
 
+pub use shape::Event;
 use shape::Shape;
 use standing::load_persons;
 
