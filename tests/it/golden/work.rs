@@ -1,6 +1,6 @@
 //! The script goes on: work that is asked for and handed over, talks elsewhere and mails, check-ins, files, absence, and the end of care.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Play;
 use crate::server::text;
