@@ -100,7 +100,7 @@ async fn checkins(play: &mut Play) {
         play.run("nurse", "message.post", held.clone()).await;
     }
     let waiting = play.run("nurse", "message.held", json!({ "channel": staff })).await;
-    let one = text(&waiting["messages"][0], "id");
+    let one = text(&waiting["held"][0], "id");
     play.run("nurse", "message.unhold", json!({ "message": one })).await;
     play.clock.advance(24 * 60 + 1);
     play.until("events/checkin.opened.json").await;
