@@ -21,6 +21,7 @@ pub async fn play(play: &mut Play) {
     searches(play).await;
     wrong_patient(play).await;
     tasks(play).await;
+    attachments(play).await;
 }
 
 /// `login`, and what comes before it.
@@ -206,12 +207,6 @@ async fn attention(play: &mut Play) {
         listed["channels"].as_array().unwrap().iter().find(|one| one["id"] == staff).unwrap()["last_seq"].clone();
     play.run("nurse", "read", json!({"channel": staff, "seq": newest})).await;
     play.run("lead", "receipts", json!({ "message": seen })).await;
-    let lead = play.actors["lead"].person.clone();
-    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
-    let uploaded = play.server.request(&format!("POST /v1/channels/{staff}/files"), &headers, b"Blood count").await;
-    let file = text(&uploaded.json(), "id");
-    play.name("file", &file);
-    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
     // Told within a few seconds, whatever was told of her before.
     let event = loop {
         play.events().await;
@@ -287,4 +282,15 @@ async fn tasks(play: &mut Play) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         play.events().await;
     }
+}
+
+/// A file, uploaded and asked for.
+async fn attachments(play: &mut Play) {
+    let (staff, lead) = (play.id("care team"), play.actors["lead"].person.clone());
+    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
+    let line = format!("POST /v1/channels/{staff}/files");
+    let uploaded = play.server.request(&line, &headers, b"Blood count").await;
+    let file = text(&uploaded.json(), "id");
+    play.name("file", &file);
+    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
 }
