@@ -177,7 +177,7 @@ fn sample_proof() -> Vec<u8> {
         writer.begin_entries(channel).expect("memory");
         for seq in (1..=size).filter(|seq| *seq != 2) {
             let id = leaf(channel, seq).entry;
-            writer.entry(seq, id, &[seq as u8; 32], &body(seq)).expect("memory");
+            writer.entry(seq, id, &[seq as u8; 32], &body(seq), &[]).expect("memory");
         }
         let inclusion = merkle::inclusion(&leaves, 3 + number).expect("there");
         let note = note.sign(&signer());
