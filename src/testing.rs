@@ -1,6 +1,7 @@
 //! A whole engine over a temporary folder, for tests of features: keys, both databases, the registry, nobody listening.
 //! Compiled for tests only. Does not know: sockets, HTTP, the command line.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,7 +18,7 @@ use crate::kernel::crypto::{FileProvider, KeyOwner};
 use crate::kernel::engine::{Data, Engine, Outlet, Registry, Roll, Shared, Silent, alarm};
 use crate::kernel::log::Vault;
 use crate::kernel::policy::{self, PersonKind, Roles, Subject};
-use crate::kernel::store::{Db, Keys, Location, Schema};
+use crate::kernel::store::{Db, Files, Keys, Location, Schema};
 
 /// A server's inside: the folder is removed when it is dropped.
 pub struct House {
@@ -32,7 +33,7 @@ pub struct House {
 impl House {
     /// With the built-in settings and nobody listening.
     pub async fn new() -> Self {
-        Self::with(Config::default(), Arc::new(Silent)).await
+        Self::with(settings(), Arc::new(Silent)).await
     }
 
     /// With settings and an outlet of one's own.
@@ -49,7 +50,7 @@ impl House {
         ring.unseal(provider.clone(), deployment, "record.example", &[system], &signer).expect("unseals");
         let db = Db::open(&Location::File(folder.path().join("record.db")), Schema::Record).await.expect("record.db");
         let vault = Vault::new(ring, keys, deployment, world.clone());
-        let engine = start(db, vault, world.clone(), config, outlet).await;
+        let engine = start(folder.path(), db, vault, world.clone(), config, outlet).await;
         identity::found(&engine, Some("Riverside Clinic")).await.expect("a new house is founded");
         Self { engine, world, folder }
     }
@@ -60,7 +61,7 @@ impl House {
         let vault = engine.shared().vault.clone();
         engine.stop().await;
         let db = Db::open(&Location::File(folder.path().join("record.db")), Schema::Record).await.expect("record.db");
-        let engine = start(db, vault, world.clone(), Config::default(), Arc::new(Silent)).await;
+        let engine = start(folder.path(), db, vault, world.clone(), settings(), Arc::new(Silent)).await;
         Self { engine, world, folder }
     }
 
@@ -126,9 +127,17 @@ impl House {
     }
 }
 
-async fn start(db: Db, vault: Vault, world: World, config: Config, outlet: Arc<dyn Outlet>) -> Engine {
+/// The built-in ones, but that the disk of the machine may be fuller.
+fn settings() -> Config {
+    let mut config = Config::default();
+    config.files.disk_percent_max = 100;
+    config
+}
+
+async fn start(folder: &Path, db: Db, vault: Vault, world: World, config: Config, outlet: Arc<dyn Outlet>) -> Engine {
     let (book, registry, roll) = (policy::Book::default(), Registry::new(FEATURES), Roll::default());
-    let shared = Shared { db, vault, book, registry, world, config, roll };
+    let files = Files::at(folder.join("files"));
+    let shared = Shared { db, vault, book, registry, world, config, roll, files };
     Engine::start(shared, outlet).await.expect("the engine starts")
 }
 

@@ -20,7 +20,7 @@ use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError
 use crate::kernel::engine::{Engine, Outlet, Registry, Roll, Shared, patrol};
 use crate::kernel::log::{self, Vault, vault};
 use crate::kernel::policy::Book;
-use crate::kernel::store::{Db, Keys, Location, Schema, setting};
+use crate::kernel::store::{Db, Files, Keys, Location, Schema, setting};
 
 /// What the document key is sealed as: its row and revision under the system key.
 const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
@@ -82,7 +82,8 @@ impl Node {
         let vault = Vault::new(keyring, keys, deployment, world.clone());
         let (book, registry) = (Book::default(), Registry::new(FEATURES));
         let roll = Roll::default();
-        let shared = Shared { db: db.clone(), vault, book, registry, world, config, roll };
+        let files = Files::at(folder.files());
+        let shared = Shared { db: db.clone(), vault, book, registry, world, config, roll, files };
         let engine = Engine::start(shared, outlet).await?;
         let door = Door::open(engine.clone()).await?;
         let checkpoints = CancellationToken::new();

@@ -19,7 +19,7 @@ use super::http::{Answer, Connection};
 use super::socket::Socket;
 
 /// Limits out of the way, for tests that are about something else.
-pub const ROOMY: &str = "[limits]\ncommands_per_second = 100000\ncommands_burst = 100000\nsockets_per_user = 500\n\
+pub const ROOMY: &str = "[files]\ndisk_percent_max = 100\n[limits]\ncommands_per_second = 100000\ncommands_burst = 100000\nsockets_per_user = 500\n\
                          sockets_per_address = 1000\n";
 /// Longer than any start takes on a machine that does other things too.
 const START: Duration = Duration::from_secs(60);

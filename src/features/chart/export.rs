@@ -1,12 +1,15 @@
 //! An export from its beginning to its end: heads signed, bytes written, the filing recorded. The forms stand beside it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
 use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, proof};
+use crate::features::files;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{Fault, Stop};
+use crate::kernel::base::{ChannelId, Fault, FileId, Stop};
 use crate::kernel::crypto::chain::{self, kind};
 use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
@@ -186,7 +189,7 @@ async fn proof(
 
 /// The numbers of a channel that are never negative.
 struct BegunRef {
-    id: crate::kernel::base::ChannelId,
+    id: ChannelId,
     size: i64,
     index: u64,
 }
@@ -203,21 +206,44 @@ async fn entries(
     part: &Part,
     writer: &mut proof::Writer<'_>,
 ) -> Result<Vec<[u64; 2]>, Stop> {
-    let mut disclosed: Vec<[u64; 2]> = Vec::new();
+    let (mut disclosed, mut carried): (Vec<[u64; 2]>, BTreeSet<FileId>) = (Vec::new(), BTreeSet::new());
     writer.begin_entries(part.begun.id)?;
     let mut walk = Walk::new(source, part.begun.id, &part.fresh);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {
+            attachments(source, part.begun.id, carried, writer).await?;
             return Ok(disclosed);
         }
         for fact in facts.iter().filter(|fact| counts(request, fact) && !fact.withheld) {
             let seq = fact.seq.unsigned_abs();
-            writer.entry(seq, fact.id, &fact.r, fact.body.get().as_bytes())?;
+            let files = match fact.files == [0; 32] {
+                true => Vec::new(),
+                false => files::proofs(&mut source.read().await?, fact).await?,
+            };
+            writer.entry(seq, fact.id, &fact.r, fact.body.get().as_bytes(), &files)?;
+            carried.extend(files.into_iter().map(|(file, _)| file));
             match disclosed.last_mut() {
                 Some([_, last]) if *last + 1 == seq => *last = seq,
                 _ => disclosed.push([seq, seq]),
             }
         }
     }
+}
+
+/// The files of disclosed entries, chunk by chunk. Which of them may be read is decided as for everybody.
+async fn attachments(
+    source: &Source<'_>,
+    channel: ChannelId,
+    carried: BTreeSet<FileId>,
+    writer: &mut proof::Writer<'_>,
+) -> Result<(), Stop> {
+    for file in carried {
+        let mut opened = files::open(source.engine, source.subject, channel, file).await?;
+        writer.begin_attachment(channel, file)?;
+        while let Some(chunk) = opened.next().await? {
+            writer.attachment(&chunk)?;
+        }
+    }
+    Ok(())
 }

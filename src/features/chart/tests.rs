@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::proof::{Files, verify_files};
 use super::*;
-use crate::kernel::base::{ChannelId, Code, Micros, PatientId, Refusal, ThingId};
+use crate::features::files;
+use crate::kernel::base::{ChannelId, Code, FileId, Micros, PatientId, Refusal, ThingId};
 use crate::kernel::policy::{PersonKind, Roles, Subject};
 use crate::testing::{House, id_of};
 
@@ -267,4 +268,50 @@ fn arbitrary_bytes_can_be_read_from_memory() {
     out.open("a").expect("there").read_to_end(&mut bytes).expect("memory");
     assert_eq!(bytes, b"bc");
     assert!(out.open(&ThingId::ZERO.to_string()).is_err());
+}
+
+#[tokio::test]
+async fn a_proof_carries_files_and_a_changed_missing_or_swapped_one_is_found() {
+    let ward = Ward::new().await;
+    let mut ids: Vec<FileId> = Vec::new();
+    for content in [b"first scan".as_slice(), b"other scan"] {
+        let stored =
+            files::store(&ward.house.engine, &ward.lead, ward.conversation, "scan.txt", Some("text/plain"), content);
+        ids.push(stored.await.expect("there is room").id);
+    }
+    let items = ward.house.run(&ward.lead, "plan.items", json!({"patient": ward.patient})).await;
+    let item = items["items"][0]["id"].clone();
+    let data = json!({"channel": ward.conversation, "item": item, "text": "Two scans", "files": ids});
+    let posted = ward.house.run(&ward.lead, "message.post", data).await;
+    let (_, out) = ward.export(&ward.lead, ward.all(Format::Proof)).await;
+    let verdict = verify_files(&out, None).expect("a proof");
+    assert!(verdict.is_clean(), "{verdict}");
+    let name = |at: usize| format!("channels/{}/files/{}", ward.conversation, ids[at]);
+    assert_eq!(out.files[&name(0)], b"first scan");
+
+    let seq = posted["seq"].as_u64();
+    let named = |files: BTreeMap<String, Vec<u8>>| {
+        let mut changed = Memory::default();
+        changed.files.extend(files);
+        let verdict = verify_files(&changed, None).expect("a proof");
+        verdict.faults.iter().any(|flaw| flaw.channel == Some(ward.conversation) && flaw.seq == seq)
+    };
+    let mut flipped = out.files.clone();
+    flipped.get_mut(&name(0)).expect("the file")[3] ^= 1;
+    assert!(named(flipped));
+    let mut missing = out.files.clone();
+    missing.remove(&name(1));
+    assert!(named(missing));
+    let mut swapped = out.files.clone();
+    swapped.insert(name(0), b"other scan".to_vec());
+    swapped.insert(name(1), b"first scan".to_vec());
+    assert!(named(swapped));
+    let entries = format!("channels/{}/entries.ndjson", ward.conversation);
+    let mut dropped = out.files.clone();
+    let text = String::from_utf8(dropped[&entries].clone()).expect("text");
+    let cut: Vec<String> =
+        text.lines().map(|line| line.split(",\"files\":").next().expect("a line").to_owned()).collect();
+    let whole = cut.iter().map(|line| if line.ends_with('}') { format!("{line}\n") } else { format!("{line}}}\n") });
+    dropped.insert(entries, whole.collect::<String>().into_bytes());
+    assert!(named(dropped));
 }

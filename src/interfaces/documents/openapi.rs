@@ -6,6 +6,7 @@ use super::frames::{Error, OF_CONNECTIONS, OVER_HTTP_TOO};
 use super::parts::{ops, pascal, put_error, put_events, put_op, reply_frame};
 use super::schemas::{Schemas, reference};
 use crate::features::care_plan::ImportReport;
+use crate::features::files::Stored;
 use crate::features::identity::shapes::{SignIn, SignedInAs};
 use crate::kernel::base::Code;
 use crate::kernel::base::limits::Limits;
@@ -44,6 +45,9 @@ pub(super) fn document(registry: &Registry, limits: &Limits) -> Value {
         "/v1/sessions/{session}": {"delete": end_session()},
         "/v1/ws-tickets": {"post": ticket()},
         "/v1/imports": {"post": import(&mut schemas)},
+        "/v1/intake/email": {"post": email()},
+        "/v1/channels/{channel}/files": {"post": upload(&mut schemas)},
+        "/v1/channels/{channel}/files/{file}": {"get": download()},
         "/v1/ws": {"get": socket()},
         "/v1/events": {"get": events()},
     });
@@ -220,6 +224,54 @@ fn import(schemas: &mut Schemas) -> Value {
         "application/fhir+json": {"schema": {"type": "object"}},
         "application/fhir+ndjson": {"schema": {"type": "string"}},
     }});
+    with_credential(operation)
+}
+
+/// `POST /v1/intake/email`
+fn email() -> Value {
+    let codes = [
+        &SIGNED_IN[..],
+        &[Code::Invalid, Code::NotFound, Code::Archived, Code::PlanItemClosed, Code::TooLarge, Code::BadFrame],
+    ]
+    .concat();
+    let answer = json_answer(
+        "The note, as `note.log` answers; `repeat` if the channel had the mail already",
+        &json!({"type": "object"}),
+    );
+    let mut operation = operation("email", "A mail becomes a note, RFC 5322", "201", answer, &codes);
+    operation["requestBody"] = json!({"required": true, "content": {"message/rfc822": {"schema": {"type": "string"}}}});
+    let id = json!({"type": "string", "format": "uuid"});
+    operation["parameters"] = json!([
+        {"name": "channel", "in": "query", "required": true, "description": "Where", "schema": id},
+        {"name": "item", "in": "query", "description": "The plan item it is about; Unsorted if none", "schema": id},
+    ]);
+    with_credential(operation)
+}
+
+fn id_in_path(name: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})
+}
+
+/// `POST /v1/channels/{channel}/files`
+fn upload(schemas: &mut Schemas) -> Value {
+    let stored = schemas.sent_of::<Stored>();
+    let stored = schemas.put("StoredFile", stored);
+    let codes = [&SIGNED_IN[..], &[Code::BadFrame, Code::NotFound, Code::Archived, Code::TooLarge]].concat();
+    let answer = json_answer("Kept: name it in `files` of a message or note within 24 hours", &stored);
+    let mut operation = operation("upload", "Takes a file into a channel", "201", answer, &codes);
+    operation["requestBody"] = json!({"required": true, "content": {"application/octet-stream": {}}});
+    let name = json!({"name": "X-File-Name", "in": "header", "required": true,
+                      "description": "UTF-8, percent-encoded", "schema": {"type": "string", "minLength": 1}});
+    operation["parameters"] = json!([id_in_path("channel"), name]);
+    with_credential(operation)
+}
+
+/// `GET /v1/channels/{channel}/files/{file}`
+fn download() -> Value {
+    let codes = [&SIGNED_IN[..], &[Code::NotFound]].concat();
+    let answer = json!({"description": "Its bytes, always as an attachment", "content": {"*/*": {}}});
+    let mut operation = operation("download", "A file of a message or note", "200", answer, &codes);
+    operation["parameters"] = json!([id_in_path("channel"), id_in_path("file")]);
     with_credential(operation)
 }
 

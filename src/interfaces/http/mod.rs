@@ -3,9 +3,11 @@
 pub mod accept;
 pub mod addresses;
 pub mod caller;
+pub mod files;
 pub mod guard;
 pub mod health;
 pub mod imports;
+pub mod intake;
 pub mod ops;
 pub mod origin;
 mod pace;

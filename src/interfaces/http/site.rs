@@ -16,6 +16,8 @@ use crate::kernel::engine::Engine;
 
 /// Imports at once: a body of 64 MiB takes some hundred MiB to read.
 const IMPORTS_MAX: usize = 2;
+/// Files on their way in at once: each keeps the disk busy and holds some hundred KiB.
+const UPLOADS_MAX: usize = 32;
 
 /// Shared by cloning.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ struct Inner {
     trusted_proxies: Vec<IpAddr>,
     rates: Rates,
     imports: Semaphore,
+    uploads: Semaphore,
     metrics: Option<PrometheusHandle>,
     jwks: Value,
     documents: OnceLock<Documents>,
@@ -67,6 +70,7 @@ impl Site {
                 trusted_proxies,
                 rates,
                 imports: Semaphore::new(IMPORTS_MAX),
+                uploads: Semaphore::new(UPLOADS_MAX),
                 metrics,
                 jwks,
                 documents: OnceLock::new(),
@@ -109,6 +113,12 @@ impl Site {
     #[must_use]
     pub fn imports(&self) -> &Semaphore {
         &self.inner.imports
+    }
+
+    /// Places for files on their way in.
+    #[must_use]
+    pub fn uploads(&self) -> &Semaphore {
+        &self.inner.uploads
     }
 
     /// The text of `/metrics`.

@@ -83,12 +83,20 @@ ids! {
     ItemId,
     /// Anything looked up by id: a message, note, plan item, task.
     ThingId,
+    /// A file that was uploaded to a channel.
+    FileId,
     /// The deployment: drawn once by `init`, bound into every sealed value.
     DeploymentId,
 }
 
 impl From<ItemId> for ThingId {
     fn from(id: ItemId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<FileId> for ThingId {
+    fn from(id: FileId) -> Self {
         Self(id.0)
     }
 }

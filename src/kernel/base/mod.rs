@@ -11,7 +11,7 @@ pub mod refusal;
 pub mod world;
 
 pub use fault::{Fault, Stop};
-pub use id::{ChannelId, EntryId, ItemId, OrganizationId, PatientId, SessionId, ThingId, UserId};
+pub use id::{ChannelId, EntryId, FileId, ItemId, OrganizationId, PatientId, SessionId, ThingId, UserId};
 pub use phi::{Phi, Secret};
 pub use recurrence::Recurrence;
 pub use refusal::{Code, Refusal};

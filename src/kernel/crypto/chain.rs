@@ -3,7 +3,7 @@
 //! Invariant: `h_0 = H(00 ‖ "care/chan/v1" ‖ 00 ‖ deployment ‖ patient ‖ channel)`, `h_n = H(01 ‖ h_{n-1} ‖ leaf_n)` with
 //! `n = seq = 1, 2, 3 ...` without gaps. A leaf commits to the plaintext, so re-encryption never breaks the chain.
 
-use super::{Hash, hash, hash_parts};
+use super::{Hash, Hasher, hash, hash_parts};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, UserId};
 
@@ -160,6 +160,15 @@ pub fn commit(r: &[u8; 32], body: &[u8]) -> Hash {
 #[must_use]
 pub fn file_commit(r: &[u8; 32], plaintext: &[u8]) -> Hash {
     hash_parts(&[b"care/att/v1\0", r, plaintext])
+}
+
+/// As [`file_commit`], for a plaintext that comes in pieces: they follow, in order.
+#[must_use]
+pub fn file_committer(r: &[u8; 32]) -> Hasher {
+    let mut hasher = Hasher::default();
+    hasher.update(b"care/att/v1\0");
+    hasher.update(r);
+    hasher
 }
 
 /// A leaf's `files` field: the hash of the files' commitments in order, zero without files.

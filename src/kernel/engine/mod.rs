@@ -26,9 +26,8 @@ mod utterance;
 mod write;
 
 use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::{future::Future, pin::Pin};
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -47,11 +46,12 @@ pub use progress::Progress;
 pub use read::Read;
 pub use rebuild::rebuild;
 pub use roll::{Attendance, Attention, Presence, Roll, Said, Shown};
-pub use shape::Event;
 pub use utterance::{Part, Utterance};
 pub use write::{Reply, Write};
 
+pub use shape::Event;
 use shape::Shape;
+use standing::load_persons;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
@@ -59,8 +59,8 @@ use super::base::{Code, Fault, Refusal, Stop, World};
 use super::log::scan::Line;
 use super::log::{self, Fact, Vault};
 use super::policy::audit::Draft;
-use super::policy::{self, Book, PersonKind, Roles, Subject};
-use super::store::Db;
+use super::policy::{Book, Subject};
+use super::store::{Db, Files};
 
 /// A boxed future, as the object-safe trait needs.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -266,6 +266,8 @@ pub struct Shared {
     pub config: Config,
     /// Who is connected, and what reached them.
     pub roll: Roll,
+    /// Where sealed files lie.
+    pub files: Files,
 }
 
 /// A command on its way to the committer.
@@ -489,13 +491,4 @@ fn stopping() -> Refusal {
 
 fn unknown_outcome() -> Refusal {
     Stop::Failed(Fault::Defect("the committer is gone")).refusal()
-}
-
-async fn load_persons(shared: &Shared) -> Result<(), Fault> {
-    let mut tx = shared.db.read().await?;
-    for row in policy::sql::persons(&mut tx).await? {
-        let kind = PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
-        shared.book.put_person(row.id, kind, Roles(row.roles), row.active, row.epoch);
-    }
-    Ok(())
 }

@@ -42,6 +42,8 @@ pub struct NewFact {
     pub item: Option<ItemId>,
     /// The event's `data`.
     pub body: Box<RawValue>,
+    /// The [`chain::files_hash`] of its files, zero without.
+    pub files: [u8; 32],
     /// Author.
     pub by: UserId,
     /// Wall time.
@@ -82,7 +84,7 @@ pub fn append(vault: &Vault, key: &DataKey, head: &mut Head, new: NewFact) -> Re
         commitment: chain::commit(&r, new.body.get().as_bytes()),
         body: Arc::from(new.body),
         r,
-        files: [0; 32],
+        files: new.files,
         head: [0; 32],
         withheld: false,
     };
@@ -119,7 +121,7 @@ fn row(channel: i64, fact: &Fact, event: &'static str, body: Vec<u8>) -> EntryRo
         item: fact.item.map(|item| item.0),
         body,
         commitment: fact.commitment,
-        files: None,
+        files: (fact.files != [0; 32]).then(|| fact.files.to_vec()),
         head: fact.head,
         epoch: i16::try_from(fact.epoch).unwrap_or(i16::MAX),
         key: None,

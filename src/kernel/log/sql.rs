@@ -23,6 +23,7 @@ statements! {
     COUNT_OTHERS = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1 AND seq > $2 AND author <> $3 AND kind IN (1, 3) AND event IN ('message.posted', 'note.logged')";
     STRAYS = "SELECT COALESCE(MIN(seq), 0) AS first FROM entry WHERE channel NOT IN (SELECT n FROM channel)";
     ENTRIES = "SELECT COUNT(*) AS count FROM entry WHERE channel = $1";
+    WITH_FILES = "SELECT seq, files FROM entry WHERE channel = $1 AND seq > $2 AND files IS NOT NULL ORDER BY seq LIMIT 1";
     THING_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id = $1";
     THINGS_GET = "SELECT id, kind, patient, channel, item, author, seq, open, shared, state, entry FROM thing WHERE id IN (SELECT unhex(value) FROM json_each($1))";
     THING_SET = "UPDATE thing SET item = $2, open = $3, shared = $4, state = $5 WHERE id = $1";
@@ -132,6 +133,14 @@ pub struct Row {
 pub async fn head(tx: &mut Tx, id: ChannelId) -> Result<Option<Head>, Fault> {
     let row: Option<HeadRow> = on_db!(tx, |c| sqlx::query_as(CHANNEL_GET).bind(id).fetch_optional(c).await)?;
     row.map(Head::try_from).transpose()
+}
+
+/// The first entry after `after` that carries files, with its field of the leaf.
+///
+/// # Errors
+/// The database's.
+pub async fn next_with_files(tx: &mut Tx, channel: i64, after: i64) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
+    on_db!(tx, |c| sqlx::query_as(WITH_FILES).bind(channel).bind(after).fetch_optional(c).await)
 }
 
 /// As [`head`], held against the newest entry: what somebody appends to. A chain is never continued from a head that is not its own.

@@ -34,6 +34,7 @@ async fn written(house: &House, entries: i64) -> Head {
                     kind: kind::MESSAGE,
                     item: Some(ItemId(patient.0)),
                     body: to_raw_value(&serde_json::json!({"text": "x"})).expect("JSON"),
+                    files: [0; 32],
                     by: UserId(patient.0),
                     now: world.now(),
                 };

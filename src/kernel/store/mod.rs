@@ -18,6 +18,7 @@
 
 pub mod append;
 pub mod failure;
+pub mod files;
 pub mod keys;
 pub mod look;
 pub mod migrate;
@@ -37,6 +38,7 @@ use uuid::Uuid;
 
 use super::base::Secret;
 pub use failure::{is_conflict, is_disk_full, is_storage_failure};
+pub use files::Files;
 pub use keys::{Keys, WrappedKey};
 pub use migrate::{Migration, OpenError, Schema};
 

@@ -4,6 +4,7 @@ mod asks;
 mod audiences;
 mod chart;
 mod corrections;
+mod files;
 mod pages;
 mod posts;
 mod wrong_patient;
@@ -34,7 +35,11 @@ pub(crate) struct Ward {
 
 impl Ward {
     pub(crate) async fn open() -> Self {
-        let house = House::new().await;
+        Self::of(House::new().await).await
+    }
+
+    /// In a house of one's own.
+    pub(crate) async fn of(house: House) -> Self {
         let person = async |kind| house.person("a", kind).await;
         let (lead, nurse) = (person(PersonKind::Practitioner).await, person(PersonKind::Practitioner).await);
         let (daughter, outsider) = (person(PersonKind::RelatedPerson).await, person(PersonKind::Practitioner).await);

@@ -19,6 +19,7 @@ use super::posting::{AMENDED, POSTED, RETRACTED, readable};
 use super::receipts;
 use super::shapes::{Exposed, Moved, Place};
 use super::words::Words;
+use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::Purpose;
 use crate::kernel::crypto::chain::kind;
@@ -33,7 +34,7 @@ const REASON_REVISION: i64 = 1;
 
 /// `message.move`: one commit writes the words into the one record and withholds them in the other.
 pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
-    let Move { message, channel, item, reason } = Move::parse(data)?;
+    let Move { message, channel, item, reason, files } = Move::parse(data)?;
     lock_both(cx.ledger(), message, channel).await?;
     let thing = readable(cx, message, &[ThingKind::Message]).await?.ok_or_else(Refusal::not_found)?;
     cx.permit_channel(Right::Read, thing.channel).await?;
@@ -53,6 +54,7 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     }
     let standing = standing(&thing)?;
     let item = cx.link(&to, item).await?.item();
+    let files = files::take(cx, &to, &files).await?;
     let Old { at, posted, words, seqs } = old(cx, &thing).await?;
     let exposed = exposed(cx.ledger(), &thing, at, &seqs).await?;
     let vault = cx.ledger().vault().clone();
@@ -61,8 +63,8 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 
     let id = ThingId(cx.new_id());
     // Whoever moves the words writes them there: nobody is made to have written what they did not.
-    let posted = posted.elsewhere(id, item, words);
-    let made = cx.record(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted).await?;
+    let posted = posted.elsewhere(id, item, words, files.ids);
+    let made = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &files.commitments).await?;
     let retraction = EntryId(cx.new_id());
     let retracted = standing.withhold(retraction, REASON, seqs);
     let gone =

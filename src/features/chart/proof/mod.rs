@@ -8,7 +8,8 @@
 //! checkpoint                     signed state of the site log
 //! verify.html                    a checker for a browser without network
 //! channels/<id>/leaves           the 168-byte leaves, from `first`
-//! channels/<id>/entries.ndjson   {seq, id, r, body} of what is disclosed, base64
+//! channels/<id>/entries.ndjson   {seq, id, r, body} of what is disclosed, base64; files [{id, r}] of one that carries some
+//! channels/<id>/files/<id>       the files of what is disclosed
 //! channels/<id>/head             signed head note
 //! channels/<id>/inclusion        that the head is in the site log at `index`: base64 hashes, one a line
 //! ```
@@ -29,7 +30,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::base::{ChannelId, PatientId};
+use crate::kernel::base::{ChannelId, FileId, PatientId};
 use crate::kernel::crypto::{Hash, from_base64, hash};
 
 pub use read::{Files, Folder};
@@ -126,6 +127,10 @@ struct KeysFile {
 
 fn channel_file(channel: ChannelId, name: &str) -> String {
     format!("channels/{channel}/{name}")
+}
+
+fn attachment(channel: ChannelId, file: FileId) -> String {
+    channel_file(channel, &format!("files/{file}"))
 }
 
 fn mark(leaf: &[u8]) -> [u8; MARK_BYTES] {

@@ -131,6 +131,19 @@ impl<'f> Stream<'f> {
         Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= max))
     }
 
+    /// What `hasher` makes of all that was not read yet.
+    pub(super) fn finish_into(mut self, mut hasher: Hasher) -> io::Result<Hash> {
+        loop {
+            let bytes = self.reader.fill_buf()?;
+            let count = bytes.len();
+            if count == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(bytes);
+            self.reader.consume(count);
+        }
+    }
+
     /// The SHA-256 of all of it, read or not.
     pub(super) fn finish(mut self) -> io::Result<Hash> {
         io::copy(&mut self.reader, &mut io::sink())?;

@@ -83,7 +83,7 @@ fn proof(sizes: &[u64], withheld: impl Fn(u64) -> bool) -> Proof {
         let mut disclosed = Vec::new();
         for seq in (1..=size).filter(|seq| !withheld(*seq)) {
             let leaf = leaf(n, seq);
-            writer.entry(seq, leaf.entry, &[leaf.entry.bytes()[0]; 32], &body(n, seq)).expect("memory");
+            writer.entry(seq, leaf.entry, &[leaf.entry.bytes()[0]; 32], &body(n, seq), &[]).expect("memory");
             disclosed.push([seq, seq]);
         }
         let index = 3 + usize::from(n);

@@ -260,8 +260,8 @@ impl<'f> Check<'f> {
         let unreadable = |_| format!("the files of channel {} cannot be read", channel.id);
         let mut leaves = self.stream(&channel.file("leaves"))?;
         let mut entries = self.stream(&channel.file("entries.ndjson"))?;
-        let walked =
-            walk(manifest.deployment, manifest.patient, channel, &mut leaves, &mut entries).map_err(unreadable)?;
+        let walked = walk(manifest.deployment, manifest.patient, channel, &mut leaves, &mut entries, self.files)
+            .map_err(unreadable)?;
         let (leaves, entries) = (leaves.finish().map_err(unreadable)?, entries.finish().map_err(unreadable)?);
         let flaws = self.faults.len();
         if let Some((seq, reason)) = walked.flaw {

@@ -1,12 +1,14 @@
 //! The walk along one channel of a proof: each leaf, and beside it what is disclosed of the entry. Names the first that does not hold.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
-use super::read::Stream;
-use super::{MARK_BYTES, ManifestChannel, mark};
+use super::read::{Files, Stream};
+use super::{MARK_BYTES, ManifestChannel, attachment, mark};
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::base::{EntryId, Fault, Micros, PatientId};
-use crate::kernel::crypto::chain::{LEAF_BYTES, Leaf, Walk, commit};
+use crate::kernel::base::{ChannelId, EntryId, Fault, FileId, Micros, PatientId};
+use crate::kernel::crypto::chain::{LEAF_BYTES, Leaf, Walk, commit, file_committer, files_hash};
 use crate::kernel::crypto::{Hash, from_base64};
 
 /// Bytes of a line of `entries.ndjson`. A body is at most a frame, or an imported resource kept whole; base64 adds a third.
@@ -33,6 +35,15 @@ struct Line {
     id: EntryId,
     r: String,
     body: String,
+    #[serde(default)]
+    files: Vec<FileLine>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLine {
+    id: FileId,
+    r: String,
 }
 
 /// The walk in the making.
@@ -41,21 +52,27 @@ struct Walker<'s, 'f> {
     entries: &'s mut Stream<'f>,
     disclosed: &'s [[u64; 2]],
     checked: u64,
+    files: &'f dyn Files,
+    channel: ChannelId,
+    /// Commitments of files that were read already: an entry may carry one that another carries, too.
+    read: HashMap<FileId, (Hash, Hash)>,
 }
 
 /// Walks a channel.
 ///
 /// # Errors
 /// A file cannot be read.
-pub(super) fn walk(
+pub(super) fn walk<'f>(
     deployment: DeploymentId,
     patient: PatientId,
     channel: &ManifestChannel,
     leaves: &mut Stream<'_>,
-    entries: &mut Stream<'_>,
+    entries: &mut Stream<'f>,
+    files: &'f dyn Files,
 ) -> std::io::Result<Walked> {
     let walk = Walk::from_start(deployment, patient, channel.id);
-    let mut walker = Walker { walk, entries, disclosed: &channel.disclosed, checked: 0 };
+    let (disclosed, read) = (channel.disclosed.as_slice(), HashMap::new());
+    let mut walker = Walker { walk, entries, disclosed, checked: 0, files, channel: channel.id, read };
     let marks = channel.marks();
     let flaw = match &marks {
         Some(marks) => walker.run(channel, marks, leaves)?,
@@ -127,11 +144,38 @@ impl Walker<'_, '_> {
         let Some(line) = self.entries.line(LINE_BYTES_MAX)? else {
             return Ok(Some("the entry's content is missing"));
         };
-        Ok(check(seq, leaf, &line).err())
+        let line = match check(seq, leaf, &line) {
+            Ok(line) => line,
+            Err(reason) => return Ok(Some(reason)),
+        };
+        self.carried(leaf, &line.files)
+    }
+
+    /// What is wrong with the files of an entry.
+    fn carried(&mut self, leaf: &Leaf, files: &[FileLine]) -> std::io::Result<Option<&'static str>> {
+        let mut commitments = Vec::with_capacity(files.len());
+        for file in files {
+            let Some(r) = from_base64(&file.r).and_then(|r| Hash::try_from(r).ok()) else {
+                return Ok(Some("a file's r cannot be read"));
+            };
+            match self.read.get(&file.id) {
+                Some((with, commitment)) if *with == r => commitments.push(*commitment),
+                _ => {
+                    let Ok(content) = self.files.open(&attachment(self.channel, file.id)) else {
+                        return Ok(Some("a file of the entry is missing"));
+                    };
+                    let commitment = Stream::new(content).finish_into(file_committer(&r))?;
+                    self.read.insert(file.id, (r, commitment));
+                    commitments.push(commitment);
+                }
+            }
+        }
+        let same = files_hash(&commitments) == leaf.files;
+        Ok((!same).then_some("the files are not what was committed to"))
     }
 }
 
-fn check(seq: u64, leaf: &Leaf, line: &[u8]) -> Result<(), &'static str> {
+fn check(seq: u64, leaf: &Leaf, line: &[u8]) -> Result<Line, &'static str> {
     let whole = line.strip_suffix(b"\n").ok_or("the entry's line is not ended")?;
     let line: Line = serde_json::from_slice(whole).map_err(|_| "the entry's line cannot be read")?;
     if line.seq != seq {
@@ -145,8 +189,5 @@ fn check(seq: u64, leaf: &Leaf, line: &[u8]) -> Result<(), &'static str> {
     if commit(&r, &body) != leaf.commit {
         return Err("the content is not what was committed to");
     }
-    if leaf.files != [0; 32] {
-        return Err("the entry has files, which this version cannot check");
-    }
-    Ok(())
+    Ok(line)
 }

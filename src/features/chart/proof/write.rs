@@ -6,10 +6,10 @@ use std::io;
 use serde::Serialize;
 
 use super::{CHECKPOINT, KEYS, KeysFile, MANIFEST, Manifest, ManifestChannel, PAGE, SIGNATURE, VERSION};
-use super::{channel_file, mark};
+use super::{attachment, channel_file, mark};
 use crate::features::chart::out::Out;
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::base::{ChannelId, EntryId, PatientId};
+use crate::kernel::base::{ChannelId, EntryId, FileId, PatientId};
 use crate::kernel::crypto::chain::LEAF_BYTES;
 use crate::kernel::crypto::head::sign_manifest;
 use crate::kernel::crypto::{Hash, Hasher, Signer, base64, hex, jwk, merkle};
@@ -36,6 +36,15 @@ struct Line {
     id: EntryId,
     r: String,
     body: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<FileLine>,
+}
+
+/// A file of an entry.
+#[derive(Serialize)]
+struct FileLine {
+    id: FileId,
+    r: String,
 }
 
 /// A proof folder in the making: per channel its leaves, its entries, its end; then [`Writer::finish`].
@@ -86,11 +95,35 @@ impl<'o> Writer<'o> {
     ///
     /// # Errors
     /// The receiver's.
-    pub fn entry(&mut self, seq: u64, id: EntryId, r: &[u8; 32], body: &[u8]) -> io::Result<()> {
-        let line = Line { seq, id, r: base64(r), body: base64(body) };
+    pub fn entry(
+        &mut self,
+        seq: u64,
+        id: EntryId,
+        r: &[u8; 32],
+        body: &[u8],
+        files: &[(FileId, [u8; 32])],
+    ) -> io::Result<()> {
+        let files = files.iter().map(|(id, r)| FileLine { id: *id, r: base64(r) }).collect();
+        let line = Line { seq, id, r: base64(r), body: base64(body), files };
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         self.bytes(&text)
+    }
+
+    /// The bytes of a file that a disclosed entry of the channel carries follow.
+    ///
+    /// # Errors
+    /// The receiver's.
+    pub fn begin_attachment(&mut self, channel: ChannelId, file: FileId) -> io::Result<()> {
+        self.begin(attachment(channel, file))
+    }
+
+    /// The next bytes of that file.
+    ///
+    /// # Errors
+    /// The receiver's.
+    pub fn attachment(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(bytes)
     }
 
     /// Ends a channel with what was signed of it.

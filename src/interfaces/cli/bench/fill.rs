@@ -120,8 +120,16 @@ impl Filler {
         let body = serde_json::value::to_raw_value(&body).map_err(|_| Fault::Defect("a body is JSON"))?;
         let (event, kind) = ("message.posted", kind::MESSAGE);
         let (item, by) = (Some(ward.item), self.nurse);
-        let new =
-            NewFact { id: crate::kernel::base::EntryId(id), event, kind, item, body, by, now: head.at.max(self.now) };
+        let new = NewFact {
+            id: crate::kernel::base::EntryId(id),
+            event,
+            kind,
+            item,
+            body,
+            files: [0; 32],
+            by,
+            now: head.at.max(self.now),
+        };
         let made = log::append(&self.vault, key, head, new)?;
         let thing = ThingRow {
             id,

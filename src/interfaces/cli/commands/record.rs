@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::Answer;
+use crate::features::files;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, Refusal, Stop};
 use crate::kernel::crypto::{VerifierKey, base64};
@@ -120,8 +121,11 @@ async fn walk(
         let walked = verify::channel(&mut tx, &shared.vault, &head, &known).await?;
         entries += walked.entries;
         channels.push(json!({ "channel": head.channel, "size": walked.entries, "head": base64(&head.head) }));
+        drop(tx);
         if let Some(flaw) = walked.flaw {
             faults.channel(flaw.channel, flaw.seq, flaw.reason);
+        } else if let Some((seq, reason)) = files::check(&node.engine, head.channel).await? {
+            faults.channel(head.channel, seq, reason);
         }
     }
     // What is left is named by the audit or signed, but not there.

@@ -208,7 +208,8 @@ async fn start(
     let vault = Vault::new(ring, keys, deployment, world.clone());
     let (book, registry, config) = (Book::default(), Registry::new(&[&Toy]), Config::default());
     let roll = super::Roll::default();
-    let shared = Shared { db, vault, book, registry, world: world.clone(), config, roll };
+    let files = crate::kernel::store::Files::at(folder.path().join("files"));
+    let shared = Shared { db, vault, book, registry, world: world.clone(), config, roll, files };
     Engine::start(shared, outlet).await.expect("the engine starts")
 }
 
