@@ -80,7 +80,7 @@ fn is_right(event: &Value, held: &str, words: &[&str]) {
 
 both!(a_mail_by_http_is_a_note);
 async fn a_mail_by_http_is_a_note() {
-    let server = Server::with(&format!("{ROOMY}")).await;
+    let server = Server::with(ROOMY).await;
     let ward = Ward::open(&server, server.person("lead").await).await;
     let stranger = server.person("stranger").await;
     let path = |more: &str| format!("POST /v1/intake/email?channel={}{more}", ward.id("staff"));
