@@ -417,4 +417,11 @@ async fn a_snapshot_with_later_events_is_a_later_snapshot() {
             same(watcher.person, sight, &watcher.sees(&server, &ward).await);
         }
     }
+    // Without this, work that is always refused would keep the law.
+    let told: BTreeSet<&str> =
+        sights[0].history.values().flatten().map(|event| event["event"].as_str().unwrap()).collect();
+    for name in ["task.created", "task.changed", "note.opened", "note.dismissed", "handoff.offered", "handoff.declined"]
+    {
+        assert!(told.contains(name), "{name} is in the record");
+    }
 }
