@@ -91,3 +91,8 @@ fn no_proof_panics() {
     assert!(proofs.iter().all(|seed| targets::verdict(seed).is_some()), "what is mutated can be checked");
     mutate("proof", targets::proof, 2_000);
 }
+
+#[test]
+fn no_mail_panics() {
+    mutate("intake", targets::intake, 3_000);
+}

@@ -12,7 +12,9 @@ mod schema;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use carethread::features::{care_plan, channels, chart, files, identity, patients, tasks};
+use carethread::features::{
+    care_plan, channels, chart, checkins, files, handoffs, identity, intake, notes, patients, tasks,
+};
 use carethread::kernel::store::{self, Db, Location, Schema, Statement};
 use carethread::kernel::{engine, log, policy};
 
@@ -21,19 +23,26 @@ const RECORD: &[&[Statement]] = &[
     store::append::STATEMENTS,
     store::setting::STATEMENTS,
     log::sql::STATEMENTS,
+    log::open::sql::STATEMENTS,
     log::site::sql::STATEMENTS,
     policy::sql::STATEMENTS,
     engine::sql::STATEMENTS,
     channels::sql::STATEMENTS,
     channels::wrong_patient::sql::STATEMENTS,
     channels::attention::sql::STATEMENTS,
+    channels::held::sql::STATEMENTS,
+    checkins::sql::STATEMENTS,
     channels::receipts::sql::STATEMENTS,
+    channels::waiting::sql::STATEMENTS,
+    notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     files::sql::STATEMENTS,
     identity::sql::STATEMENTS,
+    intake::sql::STATEMENTS,
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
     tasks::sql::STATEMENTS,
+    handoffs::sql::STATEMENTS,
 ];
 /// Those of the key database.
 const KEYS: &[&[Statement]] = &[store::keys::STATEMENTS];

@@ -1,4 +1,4 @@
-//! What is fuzzed: the decoder of frames, the reader of FHIR imports, the verifier of proofs. Each takes any bytes and must neither panic
+//! What is fuzzed: the decoder of frames, the reader of FHIR imports, the reader of mails, the verifier of proofs. Each takes any bytes and must neither panic
 //! nor hang nor hold memory without bound. The tests of the project run the same functions over mutated samples (tests/mutations.rs).
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::path::Path;
 use carethread::features::care_plan::import::{self, Known, SourceFile};
 use carethread::features::chart::Memory;
 use carethread::features::chart::proof::{self, Files, SignedChannel, Verdict, Writer};
+use carethread::features::intake::letter::Letter;
 use carethread::kernel::base::id::DeploymentId;
 use carethread::kernel::base::{ChannelId, EntryId, ItemId, PatientId, UserId};
 use carethread::kernel::crypto::chain::{self, Leaf, Walk, kind};
@@ -34,6 +35,18 @@ pub fn import(input: &[u8]) {
     let files: Vec<SourceFile<'_>> =
         names.iter().zip(rest.splitn(3, |byte| *byte == 0)).map(|(name, bytes)| SourceFile { name, bytes }).collect();
     let _ = import::read(&files, &Known::nothing());
+}
+
+/// One mail. What is read of it is bounded and can be kept.
+pub fn intake(input: &[u8]) {
+    const NOW: i64 = 1_800_000_000_000_000;
+    if let Ok(letter) = Letter::read(input, Some("mx.example")) {
+        let (text, _) = letter.words(8000);
+        assert!(!text.trim().is_empty() && text.chars().count() <= 8000);
+        assert!(letter.held(NOW).at <= NOW + 5 * 60_000_000);
+        assert!(letter.with.iter().all(|one| !one.name.trim().is_empty()));
+        assert!(letter.attachments.iter().all(|file| !file.name.is_empty()));
+    }
 }
 
 /// The files of one proof.
@@ -120,6 +133,15 @@ pub fn seeds(samples: &Path) -> Vec<(&'static str, String, Vec<u8>)> {
                 let first = u8::from(name.ends_with("ndjson"));
                 seeds.push(("import", name, [vec![first], bytes].concat()));
             }
+        }
+    }
+    let mails = std::fs::read_dir(samples.join("../mail")).into_iter().flatten().flatten();
+    for entry in mails {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".eml")
+            && let Ok(bytes) = std::fs::read(entry.path())
+        {
+            seeds.push(("intake", name, bytes));
         }
     }
     seeds.sort();

@@ -2,11 +2,16 @@
 
 use crate::kernel::engine::Feature;
 
+pub mod board;
 pub mod care_plan;
 pub mod channels;
 pub mod chart;
+pub mod checkins;
+pub mod discharge;
 pub mod files;
+pub mod handoffs;
 pub mod identity;
+pub mod intake;
 pub mod notes;
 pub mod patients;
 pub mod search;
@@ -21,6 +26,11 @@ pub const FEATURES: &[&dyn Feature] = &[
     &channels::Channels,
     &tasks::Tasks,
     &notes::Notes,
+    &handoffs::Handoffs,
+    &checkins::Checkins,
+    &intake::Intake,
+    &board::Board,
+    &discharge::Discharge,
     &search::Search,
     &chart::Chart,
 ];

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod documents;
 pub mod events;
 pub mod http;
+pub mod mail;
 pub mod pin;
 pub mod socket;
 pub mod tls;

@@ -25,6 +25,7 @@ use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
 use crate::interfaces::http::{Parts, Site, accept, routes, sealed_routes};
+use crate::interfaces::mail;
 use crate::interfaces::socket::{self, Sockets};
 use crate::interfaces::tls::{self, Files, Identity};
 use crate::kernel::base::World;
@@ -32,6 +33,7 @@ use crate::kernel::base::config::Config;
 use crate::kernel::crypto::jwk;
 use crate::kernel::engine::{alarm, attest, patrol};
 use crate::kernel::live::{self, Hub};
+use crate::kernel::policy::Subject;
 
 /// Files beside the sockets: databases, key file, logs.
 const FILES_BESIDE: u64 = 500;
@@ -99,6 +101,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
         Some(node) => jobs(node, hub).await?,
         None => JoinSet::new(),
     };
+    let mails = mails(node.as_deref(), stop.clone()).await?;
     let orders = control::listen(&folder)?;
     let attendant = Attendant { node: node.as_deref().cloned(), status: Status::new(printed.clone(), address) };
     let serving = tokio::spawn(control::serve(orders, folder, attendant, stop.clone()));
@@ -113,6 +116,7 @@ pub async fn serve(start: Start, stop: CancellationToken, ready: impl FnOnce(&Re
     }
     signals.abort();
     let _ = serving.await;
+    mails.join_all().await;
     drop(jobs);
     if let Some(node) = node {
         if let Ok(operator) = identity::operator(&node.engine, None).await {
@@ -152,11 +156,27 @@ async fn app(
     Ok(routes(site, socket::routes(sockets.clone()).merge(events::routes(sockets))))
 }
 
-/// What goes on beside the commands; ends when it is dropped.
-async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
+/// The built-in user, with the authority of the host.
+async fn host(node: &Node) -> anyhow::Result<Subject> {
     let missing =
         |_| anyhow!("The built-in user is missing: `carethread init` was cut short. Remove the folder and repeat it");
-    let operator = identity::operator(&node.engine, None).await.map_err(missing)?;
+    identity::operator(&node.engine, None).await.map_err(missing)
+}
+
+/// Mail that is handed over, where the configuration says so; ends with `stop`.
+async fn mails(node: Option<&Node>, stop: CancellationToken) -> anyhow::Result<JoinSet<()>> {
+    let mut mails = JoinSet::new();
+    if let Some(node) = node
+        && let Some(listener) = mail::Listener::open(&node.engine.shared().config.mail).await?
+    {
+        mails.spawn(mail::serve(listener, node.engine.clone(), host(node).await?, stop));
+    }
+    Ok(mails)
+}
+
+/// What goes on beside the commands; ends when it is dropped.
+async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
+    let operator = host(node).await?;
     channels::recall(&node.engine).await?;
     let mut jobs = JoinSet::new();
     jobs.spawn(identity::keep(node.engine.clone()));

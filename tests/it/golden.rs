@@ -4,6 +4,7 @@
 
 mod normal;
 mod script;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,10 +13,13 @@ use carethread::features::FEATURES;
 use carethread::kernel::base::{Code, Refusal};
 use carethread::kernel::wire::{self, close};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::chance::fresh_id;
+use super::clock::Clock;
 use super::document::{Document, pascal};
-use super::server::{Person, ROOMY, Server, text};
+use super::server::{House, Person, ROOMY, Server, text};
 use super::socket::Socket;
 use normal::Normal;
 
@@ -33,6 +37,7 @@ struct Actor {
 /// A script being played, and the files it makes.
 pub struct Play {
     server: Server,
+    clock: Clock,
     actors: BTreeMap<&'static str, Actor>,
     names: BTreeMap<String, String>,
     files: BTreeMap<String, Value>,
@@ -43,10 +48,15 @@ pub struct Play {
 impl Play {
     /// A server with four people, none of whom knows a patient: `lead`, `nurse`, `doctor` and `kin`.
     async fn begin() -> Self {
-        let server = Server::new().await;
+        let mut house = House::new(ROOMY).await;
+        let clock = Clock::of(&mut house);
+        let place = format!("unix:{}", house.path("lmtp").display());
+        house.set("CARETHREAD_MAIL_LMTP", &place);
+        house.set("CARETHREAD_FILES_DISK_PERCENT_MAX", "100");
+        let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut play = Self { server, actors, names, files, sockets, http };
+        let mut play = Self { server, clock, actors, names, files, sockets, http };
         for (handle, kind) in [("lead", ""), ("nurse", ""), ("doctor", ""), ("kin", "related_person")] {
             let kind = if kind.is_empty() { vec![] } else { vec!["--kind", kind] };
             let person = play.server.person_with(handle, &kind).await;
@@ -102,6 +112,18 @@ impl Play {
         id
     }
 
+    /// Hands a mail over for an address, as the site's mail server does.
+    pub async fn hand_over(&self, address: &str, mail: &str) {
+        let mut peer = UnixStream::connect(self.server.house.path("lmtp")).await.unwrap();
+        let said = format!(
+            "LHLO mx\r\nMAIL FROM:<mx@clinic.example>\r\nRCPT TO:<{address}>\r\nDATA\r\n{mail}\r\n.\r\nQUIT\r\n"
+        );
+        peer.write_all(said.as_bytes()).await.unwrap();
+        let mut heard = String::new();
+        peer.read_to_string(&mut heard).await.unwrap();
+        assert!(heard.contains("250 2.0.0 Taken"), "{heard}");
+    }
+
     /// As [`Play::run`], for what is to be refused; kept by its code.
     pub async fn refuse(&mut self, who: &'static str, code: &str, op: &'static str, data: Value) {
         let (request, answer, _) = self.ask(who, op, data).await;
@@ -147,6 +169,17 @@ impl Play {
             }
         }
         all
+    }
+
+    /// Waits until the clock has brought about what a file is made of.
+    async fn until(&mut self, path: &str) {
+        let waiting = async {
+            while !self.files.contains_key(path) {
+                self.events().await;
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("no {path}"));
     }
 
     /// Events of one channel are in order; between channels there is none, so the names decide, or what a channel begins with here.

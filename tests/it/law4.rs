@@ -109,24 +109,95 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("note.log", note),
         ("note.confirm", json!({"note": "@MESSAGE"})),
         ("note.dispute", json!({"note": "@MESSAGE", "reason": "probe"})),
+        ("note.open", json!({"channel": "@CHANNEL", "item": "@ITEM", "medium": "phone"})),
+        ("note.dismiss", json!({"note": "@MESSAGE", "reason": "probe"})),
+        ("note.addend", json!({"note": "@MESSAGE", "text": "probe"})),
+        ("note.get", json!({"note": "@MESSAGE"})),
         ("search", json!({"text": "said", "patient": "@patient"})),
         ("search", json!({"text": "said", "channel": "@CHANNEL"})),
         ("search", json!({"text": "said", "item": "@ITEM"})),
         ("search", json!({"text": "goal", "patient": "@patient", "channel": "@CHANNEL", "item": "@ITEM"})),
         ("search", json!({"text": "said", "patient": "@patient", "author": "@lead", "limit": 1})),
         ("board.get", json!({"patient": "@patient"})),
+        ("board.get", json!({"patient": "@patient", "item": "@ITEM", "owner": "@lead"})),
         ("session.end", json!({"session": "@patient"})),
     ];
+    all.extend(of_work());
     for op in ["channel.list", "patient.list", "session.list", "ping", "wrong_patient.list"] {
         all.push((op, json!({})));
     }
     all
 }
 
+/// What can be asked about work, talks elsewhere and the end of care.
+fn of_work() -> Vec<(&'static str, Value)> {
+    let new = json!({"channel": "@CHANNEL", "item": "@ITEM", "title": "Probe"});
+    let with = |mut data: Value, more: Value| {
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        data
+    };
+    let thing = |more: Value| with(json!({"task": "@THING", "rev": 99}), more);
+    let ipass = json!({"illness_severity": "stable", "patient_summary": "probe", "action_list": "probe", "situation_awareness": "probe"});
+    vec![
+        ("team.cover", json!({"patient": "@patient", "responsibility": "plan", "absent": "@lead"})),
+        ("team.cover", json!({"patient": "@patient", "responsibility": "plan"})),
+        ("patient.close", json!({"patient": "@patient"})),
+        ("patient.reopen", json!({"patient": "@patient", "reason": "probe"})),
+        ("task.create", new.clone()),
+        ("task.create", with(new.clone(), json!({"owner": "@lead"}))),
+        ("task.create", with(new, json!({"from_message": "@MESSAGE"}))),
+        ("task.get", json!({"task": "@THING"})),
+        ("task.made_from", json!({"message": "@MESSAGE"})),
+        ("task.update", thing(json!({"title": "probe"}))),
+        ("task.assign", thing(json!({"owner": "@lead"}))),
+        ("task.accept", thing(json!({}))),
+        ("task.decline", thing(json!({"reason": "probe"}))),
+        ("task.start", thing(json!({}))),
+        ("task.hold", thing(json!({"reason": "probe"}))),
+        ("task.complete", thing(json!({}))),
+        ("task.fail", thing(json!({"reason": "probe"}))),
+        ("task.cancel", thing(json!({"reason": "probe"}))),
+        ("task.move", thing(json!({"column": "on-hold", "after": "@THING", "reason": "probe"}))),
+        ("drift.list", json!({"patient": "@patient"})),
+        ("drift.settle", json!({"thing": "@THING", "action": "keep", "reason": "probe"})),
+        ("message.post", json!({"channel": "@CHANNEL", "task": "@THING", "text": "probe"})),
+        ("message.post", json!({"channel": "@CHANNEL", "item": "@ITEM", "text": "probe", "hold": "checkin"})),
+        ("message.post", json!({"channel": "@CHANNEL", "item": "@ITEM", "text": "probe", "files": ["@THING"]})),
+        ("message.held", json!({"channel": "@CHANNEL"})),
+        ("message.unhold", json!({"message": "@THING"})),
+        ("message.settle", json!({"message": "@MESSAGE", "reason": "probe"})),
+        (
+            "note.open",
+            json!({"channel": "@CHANNEL", "item": "@ITEM", "medium": "phone", "with": [{"name": "A. Other"}]}),
+        ),
+        ("note.get", json!({"note": "@THING"})),
+        ("note.dismiss", json!({"note": "@THING", "reason": "probe"})),
+        ("note.confirm", json!({"note": "@THING"})),
+        ("note.dispute", json!({"note": "@THING", "reason": "probe"})),
+        ("note.addend", json!({"note": "@THING", "text": "probe"})),
+        ("handoff.offer", json!({"patient": "@patient", "to": "@lead", "ipass": ipass, "tasks": ["@THING"]})),
+        ("handoff.accept", json!({"handoff": "@THING", "synthesis": "probe"})),
+        ("handoff.decline", json!({"handoff": "@THING", "reason": "probe"})),
+        ("handoff.withdraw", json!({"handoff": "@THING", "reason": "probe"})),
+        ("handoff.get", json!({"handoff": "@THING"})),
+        ("handoff.list", json!({"patient": "@patient"})),
+        ("checkin.schedule", json!({"channel": "@CHANNEL", "rrule": null})),
+        ("checkin.get", json!({"channel": "@CHANNEL"})),
+        ("checkin.answer", json!({"checkin": "@THING", "item": "@ITEM", "answers": ["probe", "probe"]})),
+        ("file.info", json!({"channel": "@CHANNEL", "files": ["@THING"]})),
+        ("channel.mail_address", json!({"channel": "@CHANNEL"})),
+        ("intake.list", json!({"patient": "@patient"})),
+        ("intake.list", json!({"channel": "@CHANNEL"})),
+        ("intake.file", json!({"mail": "@THING", "channel": "@CHANNEL", "item": "@ITEM"})),
+        ("intake.discard", json!({"mail": "@THING", "reason": "probe"})),
+    ]
+}
+
 /// Ops that a matrix cannot ask: they open the record rather than read in it, or change the account that asks.
 const ELSEWHERE: [&str; 4] = ["login", "resume", "patient.register", "password.change"];
 const CHANNELS: [&str; 5] = ["plan", "staff", "shared", "named", "archived"];
 const ITEMS: [&str; 5] = ["whole", "unsorted", "goal", "shared_goal", "closed_goal"];
+const THINGS: [&str; 4] = ["task_staff", "task_shared", "marker_staff", "handoff"];
 const MESSAGES: [&str; 9] = [
     "message_staff",
     "message_unsorted",
@@ -145,13 +216,17 @@ fn spelled_out() -> Vec<(&'static str, Value)> {
     for (op, data) in questions() {
         let text = data.to_string();
         let choices = |slot: &str, names: &'static [&'static str]| if text.contains(slot) { names.len() } else { 1 };
-        let count = choices("@CHANNEL", &CHANNELS).max(choices("@ITEM", &ITEMS)).max(choices("@MESSAGE", &MESSAGES));
+        let count = choices("@CHANNEL", &CHANNELS)
+            .max(choices("@ITEM", &ITEMS))
+            .max(choices("@MESSAGE", &MESSAGES))
+            .max(choices("@THING", &THINGS));
         for at in 0..count {
             let pick = |names: &[&str]| format!("@{}", names[at % names.len()]);
             let text = text
                 .replace("@CHANNEL", &pick(&CHANNELS))
                 .replace("@ITEM", &pick(&ITEMS))
-                .replace("@MESSAGE", &pick(&MESSAGES));
+                .replace("@MESSAGE", &pick(&MESSAGES))
+                .replace("@THING", &pick(&THINGS));
             all.push((op, serde_json::from_str(&text).unwrap()));
         }
     }
@@ -179,11 +254,11 @@ impl Asker {
             "patient" => true,
             "whole" | "unsorted" | "shared_goal" | "shared" => true,
             "message_shared" => true,
-            "gap_shared" => self.interval == Interval::Member,
+            "gap_shared" | "task_shared" => self.interval == Interval::Member,
             "own" => self.own.is_some(),
             _ if self.role.family => false,
             "named" | "message_named" => false,
-            "gap_staff" => self.interval == Interval::Member,
+            "gap_staff" | "task_staff" | "marker_staff" | "handoff" => self.interval == Interval::Member,
             _ => true,
         }
     }
@@ -235,6 +310,17 @@ async fn everyone(server: &Server, ward: &mut Ward) -> Vec<Asker> {
     for asker in askers.iter().filter(|asker| matches!(asker.interval, Interval::Removed | Interval::Returned)) {
         ward.remove(server, &asker.person).await;
     }
+    for (name, channel, item) in [("task_staff", "staff", "goal"), ("task_shared", "shared", "shared_goal")] {
+        let data = json!({"channel": ward.id(channel), "item": ward.id(item), "title": "said as a task"});
+        ward.make(server, name, "task.create", data).await;
+    }
+    let calling = json!({"channel": ward.id("staff"), "item": ward.id("goal"), "medium": "phone", "with": [{"name": "Dr. Osei"}]});
+    ward.make(server, "marker_staff", "note.open", calling).await;
+    let colleague = server.person("colleague").await;
+    ward.add(server, &colleague, json!({})).await;
+    let ipass = json!({"illness_severity": "stable", "patient_summary": "said", "action_list": "said", "situation_awareness": "said"});
+    let offer = json!({"patient": ward.id("patient"), "to": colleague.id, "ipass": ipass, "responsibilities": []});
+    ward.make(server, "handoff", "handoff.offer", offer).await;
     ward.says(server, "gap_staff", "staff", "goal").await;
     ward.says(server, "gap_shared", "shared", "shared_goal").await;
     for asker in askers.iter().filter(|asker| asker.interval == Interval::Returned) {

@@ -17,9 +17,12 @@ const FEATURES: &[(&str, u8)] = &[
     ("tasks", 5),
     ("notes", 6),
     ("handoffs", 6),
-    ("board", 7),
-    ("search", 8),
-    ("chart", 9),
+    ("checkins", 6),
+    ("intake", 7),
+    ("board", 8),
+    ("discharge", 9),
+    ("search", 10),
+    ("chart", 11),
 ];
 
 /// Where a module stands.

@@ -23,7 +23,9 @@ pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut
 pub use claims::{Claim, Next, Weight, Why, claim, release};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 pub use meaning::{Meaning, meaning, meanings};
-pub use sql::version;
+pub use shapes::Unsorted;
+pub use sql::{unsorted_item, version};
+pub use views::{standing, unsorted};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Utterance, Write};

@@ -167,7 +167,7 @@ pub struct PlanItem {
 }
 
 /// What waits to be re-linked.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Serialize, JsonSchema)]
 pub struct Unsorted {
     /// Messages on the item `Unsorted`.
     pub count: i64,

@@ -12,6 +12,7 @@ statements! {
     ITEM_GET = "SELECT id, patient, kind, standing, status, open, shared, rev, place, view FROM plan_item WHERE id = $1";
     ITEMS = "SELECT id, patient, kind, standing, status, open, shared, rev, place, view FROM plan_item WHERE patient = $1 ORDER BY place";
     ITEM_SET = "UPDATE plan_item SET status = $2, open = $3, shared = $4, rev = $5, view = $6 WHERE id = $1";
+    UNSORTED = "SELECT id FROM plan_item WHERE patient = $1 AND standing = $2";
     CLEAR_ITEM = "DELETE FROM plan_item";
     SOURCE_ADD = "INSERT INTO imported_resource (id, patient, item, mac, content, revision, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     SOURCE_ITEM = "UPDATE imported_resource SET item = $2 WHERE id = $1";
@@ -20,6 +21,7 @@ statements! {
     SOURCES_OF = "SELECT id, item, mac, content, revision FROM imported_resource WHERE patient = $1 ORDER BY revision";
     SOURCES_HELD = "SELECT id, patient, item, mac, content, revision, sealed FROM imported_resource WHERE patient = $1 ORDER BY id";
     SOURCE_NAME_ADD = "INSERT INTO imported_identifier (mac, resource) VALUES ($1, $2)";
+    STANDING = "SELECT id FROM plan_item WHERE patient = $1 AND standing = $2";
     STATE = "SELECT id, rev, status, open FROM plan_item WHERE id = $1";
     STATES = "SELECT id, rev, status, open FROM plan_item WHERE patient = $1";
     MEANING_ADD = "INSERT INTO plan_meaning (item, rev, patient, at) VALUES ($1, $2, $3, $4)";
@@ -198,6 +200,16 @@ pub async fn version(tx: &mut Tx, item: ItemId) -> sqlx::Result<Option<i64>> {
     Ok(row.map(|(rev,)| rev))
 }
 
+/// One of the items every plan has.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(tx: &mut Tx, patient: PatientId, standing: i16) -> sqlx::Result<Option<ItemId>> {
+    let row: Option<(ItemId,)> =
+        on_db!(tx, |c| sqlx::query_as(STANDING).bind(patient).bind(standing).fetch_optional(c).await)?;
+    Ok(row.map(|(item,)| item))
+}
+
 /// The state of an item.
 ///
 /// # Errors
@@ -356,4 +368,13 @@ pub async fn name(tx: &mut Tx, mac: &[u8; 32], resource: Uuid) -> sqlx::Result<(
 pub async fn named(tx: &mut Tx, mac: &[u8; 32]) -> sqlx::Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = on_db!(tx, |c| sqlx::query_as(SOURCE_NAMED).bind(mac.as_slice()).fetch_all(c).await)?;
     Ok(rows.into_iter().map(|(resource,)| resource).collect())
+}
+
+/// The item of a patient's plan for what has no place in it yet.
+///
+/// # Errors
+/// The database's.
+pub async fn unsorted_item(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Option<ItemId>> {
+    let standing = super::Standing::Unsorted.number();
+    on_db!(tx, |c| sqlx::query_scalar(UNSORTED).bind(patient).bind(standing).fetch_optional(c).await)
 }

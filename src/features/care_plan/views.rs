@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::claims::{Claims, Next};
 use super::entries::{Content, Kind, Standing};
+use super::shapes::Unsorted;
 use super::sql::{self, ItemRow};
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Stop, ThingId};
 use crate::kernel::engine::fields::Fields;
@@ -188,10 +189,7 @@ pub(super) async fn items(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let counts = counted(&readable.linked(tx, &ids, NO_BOUND).await?);
     let of = |id: &ItemId| counts.get(id).copied().unwrap_or_default();
     let unsorted = rows.iter().find(|row| row.standing == Some(Standing::Unsorted.number())).map(|row| row.id);
-    let waiting: Vec<ItemId> = unsorted.into_iter().collect();
-    let late = counted(&readable.linked(tx, &waiting, first_id_at(now - hours * HOUR)).await?);
-    let count = waiting.first().map_or(0, |id| of(id).messages);
-    let overdue = waiting.first().and_then(|id| late.get(id)).map_or(0, |counts| counts.messages);
+    let unsorted = waiting(tx, &readable, unsorted, now - hours * HOUR).await?;
     let claims = Claims::of(tx, patient, &readable).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -202,7 +200,36 @@ pub(super) async fn items(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         }
         items.push(shown(row, content, of(&row.id), next, permit.family().then_some(&hidden)));
     }
-    Ok(json!({ "items": items, "unsorted": { "count": count, "overdue": overdue } }))
+    Ok(json!({ "items": items, "unsorted": unsorted }))
+}
+
+/// What is linked to an item that is there to be left again, and how much of it since before a time.
+async fn waiting(tx: &mut Tx, readable: &Readable, item: Option<ItemId>, late: Micros) -> Result<Unsorted, Fault> {
+    let Some(item) = item else { return Ok(Unsorted::default()) };
+    let messages = |linked: &[Linked]| counted(linked).get(&item).map_or(0, |counts| counts.messages);
+    let count = messages(&readable.linked(tx, &[item], NO_BOUND).await?);
+    let overdue = messages(&readable.linked(tx, &[item], first_id_at(late)).await?);
+    Ok(Unsorted { count, overdue })
+}
+
+/// One of the two items a patient's plan has from the start.
+///
+/// # Errors
+/// The database's.
+pub async fn standing(tx: &mut Tx, patient: PatientId, which: Standing) -> Result<Option<ItemId>, Fault> {
+    Ok(sql::standing(tx, patient, which.number()).await?)
+}
+
+/// What of a patient's record waits to be re-linked, of what the caller may read.
+///
+/// # Errors
+/// The database's.
+pub async fn unsorted(cx: &mut Read, access: &Access) -> Result<Unsorted, Fault> {
+    let now = cx.now();
+    let readable = Readable::of(cx.subject(), access, now);
+    let hours = Micros::from(cx.shared().config.plan.unsorted_hours);
+    let item = standing(cx.tx(), access.patient, Standing::Unsorted).await?;
+    waiting(cx.tx(), &readable, item, now - hours * HOUR).await
 }
 
 /// Below every id drawn at or after that time (UUID version 7, RFC 9562 section 5.7: milliseconds first).

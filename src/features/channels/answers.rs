@@ -7,6 +7,7 @@ use super::ask::{self, Acknowledged, Answer, CheckedBack, Confirmed, Step};
 use super::message::Standing;
 use super::posting::{Found, find};
 use super::sql::{self, AnswerRow};
+use super::waiting;
 use crate::kernel::base::{ChannelId, EntryId, Fault, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
@@ -113,7 +114,7 @@ pub async fn confirm(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 async fn project(ledger: &mut Ledger, fact: &Fact, message: ThingId, kind: i16) -> Result<(), Fault> {
     let row = AnswerRow { message, person: fact.by, kind, entry: fact.id, seq: fact.seq, at: fact.at, confirmed: None };
     sql::put_answer(ledger.change(), &row).await?;
-    Ok(())
+    waiting::answered(ledger, fact, message).await
 }
 
 /// One more has seen it.

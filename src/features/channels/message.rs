@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
+use super::held::Hold;
 use super::words::{Class, Form, Words};
 use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, FileId, ItemId, Refusal, ThingId, UserId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
-use crate::kernel::engine::shape::Reason;
+use crate::kernel::engine::shape::{Reason, Time};
+use crate::kernel::policy::{Holder, Responsibility};
 
 /// How soon somebody should look (*request-priority*, FHIR R4, without `asap`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +40,22 @@ impl Priority {
         }
     }
 
+    /// The number in the database.
+    #[must_use]
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Routine => 0,
+            Self::Urgent => 1,
+            Self::Stat => 2,
+        }
+    }
+
+    /// From the number in the database.
+    #[must_use]
+    pub fn from_number(number: i16) -> Option<Self> {
+        [Self::Routine, Self::Urgent, Self::Stat].into_iter().find(|one| one.number() == number)
+    }
+
     fn parse(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
         let known = |text: &str| [Self::Routine, Self::Urgent, Self::Stat].into_iter().find(|one| one.text() == text);
         fields.word("priority", known, "routine, urgent, stat")
@@ -58,9 +76,11 @@ pub struct Post {
     pub reply_to: Option<ThingId>,
     /// How soon.
     pub priority: Option<Priority>,
-    /// Who is to look, each once.
-    #[schemars(with = "Option<Vec<UserId>>")]
-    pub mentions: Vec<UserId>,
+    /// The task whose thread it stands in, of the same channel.
+    pub task: Option<ThingId>,
+    /// Who is to look: people, and whoever holds a responsibility now.
+    #[schemars(with = "Option<Vec<Holder>>")]
+    pub mentions: Vec<Holder>,
     /// What is asked of every reader.
     pub ask: Option<Ask>,
     /// Record class.
@@ -68,6 +88,8 @@ pub struct Post {
     /// Files uploaded to this channel, at most 20.
     #[schemars(with = "Option<Vec<FileId>>")]
     pub files: Vec<FileId>,
+    /// It waits until then instead of interrupting; the answer says until when.
+    pub hold: Option<Hold>,
 }
 
 /// Body of `message.posted`.
@@ -83,12 +105,18 @@ pub struct Posted {
     /// The message or note it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<ThingId>,
+    /// The task whose thread it stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<ThingId>,
     /// How soon; routine if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
     /// Who is to look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
+    /// The responsibilities that were named; whoever held them is among the mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned_responsibilities: Vec<Responsibility>,
     /// What is asked of every reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask: Option<Ask>,
@@ -98,6 +126,10 @@ pub struct Posted {
     /// Files that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
+    /// When it was written, if it waited for a check-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub held_since: Option<String>,
 }
 
 /// Body of `message.amended`.
@@ -176,12 +208,24 @@ impl Posted {
     /// The same words as a new message in another record: urgency, ask and class stay, whoever and whatever it named does not.
     #[must_use]
     pub fn elsewhere(self, id: ThingId, item: ItemId, words: Words, files: Vec<FileId>) -> Self {
-        Self { id, item, words, reply_to: None, mentions: Vec::new(), files, ..self }
+        let (mentions, mentioned_responsibilities, held_since) = (Vec::new(), Vec::new(), None);
+        Self {
+            id,
+            item,
+            words,
+            reply_to: None,
+            task: None,
+            mentions,
+            mentioned_responsibilities,
+            files,
+            held_since,
+            ..self
+        }
     }
 }
 
 /// Members of `message.post` that are kept for later kinds of messages: naming one now must not be lost in silence.
-const RESERVED: [&str; 3] = ["task", "hold", "enc"];
+const RESERVED: [&str; 1] = ["enc"];
 
 impl Post {
     /// Reads the command; a text has at most `chars_max` Unicode scalar values.
@@ -193,31 +237,77 @@ impl Post {
         if let Some(field) = RESERVED.into_iter().find(|field| fields.get(field).is_some()) {
             return Err(Refusal::invalid(field, "This server does not take this field yet."));
         }
-        let mentions: BTreeSet<UserId> = fields.ids("mentions")?.into_iter().collect();
+        if fields.get("hold").is_some() && fields.get("files").is_some() {
+            return Err(Refusal::invalid("files", "A message with files is posted at once; it does not wait."));
+        }
         Ok(Self {
             channel: fields.required_id("channel")?,
             item: fields.id("item")?,
             words: Words::parse(fields, chars_max)?,
             reply_to: fields.id("reply_to")?,
             priority: Priority::parse(fields)?,
-            mentions: mentions.into_iter().collect(),
+            task: fields.id("task")?,
+            mentions: mentions(fields)?,
             ask: Ask::parse(fields)?,
             class: Class::parse(fields)?,
             files: files::parse(fields)?,
+            hold: Hold::parse(fields)?,
         })
     }
 
-    /// What is recorded once the item is found. `reads` says who reads the channel now.
+    /// What is recorded once the item is found. `reads` says who reads the channel now, `holders` who holds a responsibility.
     ///
     /// # Errors
-    /// `invalid`, field `mentions`, the same for people who do not read the channel and for ids of nobody.
-    pub fn decide(self, id: ThingId, item: ItemId, reads: impl Fn(UserId) -> bool) -> Result<Posted, Refusal> {
-        let Self { words, reply_to, priority, mentions, ask, class, files, .. } = self;
-        if !mentions.iter().all(|user| reads(*user)) {
-            return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
+    /// `invalid`, field `mentions`, the same for people who do not read the channel and for ids of nobody; and for a responsibility that
+    /// no reader of the channel holds.
+    pub fn decide(
+        self,
+        id: ThingId,
+        item: ItemId,
+        reads: impl Fn(UserId) -> bool,
+        holders: impl Fn(Responsibility) -> Vec<UserId>,
+    ) -> Result<Posted, Refusal> {
+        let Self { words, reply_to, task, priority, mentions: named, ask, class, files, .. } = self;
+        let (mut mentions, mut responsibilities) = (BTreeSet::new(), BTreeSet::new());
+        for holder in named {
+            let meant = match holder {
+                Holder::User(user) => vec![user],
+                Holder::Responsibility { responsibility } => {
+                    responsibilities.insert(responsibility);
+                    holders(responsibility)
+                }
+            };
+            let readers: Vec<UserId> = meant.into_iter().filter(|user| reads(*user)).collect();
+            if readers.is_empty() {
+                return Err(Refusal::invalid("mentions", "Mention people who read this channel."));
+            }
+            mentions.extend(readers);
         }
-        Ok(Posted { id, item, words, reply_to, priority, mentions, ask, class, files })
+        let mentions = mentions.into_iter().collect();
+        let mentioned_responsibilities = responsibilities.into_iter().collect();
+        Ok(Posted {
+            id,
+            item,
+            words,
+            reply_to,
+            task,
+            priority,
+            mentions,
+            mentioned_responsibilities,
+            ask,
+            class,
+            files,
+            held_since: None,
+        })
     }
+}
+
+/// Reads `mentions`: ids, and responsibilities.
+fn mentions(fields: Fields<'_>) -> Result<Vec<Holder>, Refusal> {
+    let wrong = || Refusal::invalid("mentions", "This field is a list of ids, or of {\"responsibility\": ..}.");
+    let Some(list) = fields.get("mentions") else { return Ok(Vec::new()) };
+    let list = list.as_array().ok_or_else(wrong)?;
+    list.iter().map(|one| Holder::read("mentions", one)?.ok_or_else(wrong)).collect()
 }
 
 /// A message as the rules of correction see it.
@@ -327,11 +417,11 @@ mod tests {
     fn the_body_holds_what_was_accepted_and_nothing_else() {
         let posted =
             post(json!({"priority": "stat", "class": "coordination", "mentions": [id(5), id(5)], "ask": "check_back"}));
-        let body = posted.unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| true).unwrap();
+        let body = posted.unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| true, |_| Vec::new()).unwrap();
         let expected = json!({"id": id(9), "item": id(2), "text": "a", "priority": "stat", "class": "coordination", "mentions": [id(5)],
                               "ask": "check_back"});
         assert_eq!(serde_json::to_value(&body).unwrap(), expected);
-        let plain = post(json!({})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| false).unwrap();
+        let plain = post(json!({})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |_| false, |_| Vec::new()).unwrap();
         assert_eq!(serde_json::to_value(&plain).unwrap(), json!({"id": id(9), "item": id(2), "text": "a"}));
         let again: Posted = serde_json::from_value(expected).unwrap();
         assert!(again.words == body.words && again.priority == Some(Priority::Stat));
@@ -392,7 +482,7 @@ mod tests {
         #[test]
         fn mentions_are_of_readers(named in prop::collection::vec(0_u128..6, 0..5), readers in 0_u128..6) {
             let ids: Vec<Uuid> = named.iter().map(|n| id(*n)).collect();
-            let decided = post(json!({"mentions": ids})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |user| user.0.as_u128() < readers);
+            let decided = post(json!({"mentions": ids})).unwrap().decide(ThingId(id(9)), ItemId(id(2)), |user| user.0.as_u128() < readers, |_| Vec::new());
             prop_assert_eq!(decided.is_ok(), named.iter().all(|n| *n < readers));
         }
     }

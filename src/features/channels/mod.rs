@@ -8,6 +8,8 @@ mod ask;
 pub mod attention;
 mod chart;
 mod conversation;
+mod escalation;
+pub mod held;
 mod message;
 mod model;
 mod pages;
@@ -17,6 +19,8 @@ pub mod shapes;
 pub mod sql;
 #[cfg(test)]
 mod tests;
+mod threads;
+pub mod waiting;
 mod words;
 pub mod wrong_patient;
 
@@ -27,9 +31,12 @@ pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 use attention::shapes as attended;
 pub use attention::{Hearing, hearing, recall, rings};
 pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
+pub use held::{Held, drop_held, held_in, hold_until, release_held};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list, spans_of};
 pub use receipts::{Receipt, keep, of_entry, settle};
+pub use threads::{thread, thread_counts};
+pub use waiting::{OpenAsk, open_asks};
 pub use words::{Class, Form, Sbar, Words};
 
 #[cfg(test)]
@@ -61,7 +68,9 @@ const OPS: &[Op] = &[
     Op::write("channel.mute", "channel").takes::<attended::MuteChannel>().answers::<attended::MuteChannel>(),
     Op::read("presence", "channel").takes::<attended::AskPresence>().answers::<attended::ChannelPresence>().polled(),
     Op::write("presence.set", "identity").takes::<attended::SetPresence>().answers::<attended::SetPresence>(),
-    Op::write("message.post", "message").takes::<message::Post>().records::<Nothing>(),
+    Op::write("message.post", "message").takes::<message::Post>().answers::<shapes::PostReply>(),
+    Op::read("message.held", "message").takes::<held::AskHeld>().answers::<held::HeldList>().polled(),
+    Op::write("message.unhold", "message").takes::<held::Unhold>().answers::<held::Unheld>(),
     Op::write("message.amend", "message").takes::<shapes::AmendMessage>().records::<Nothing>(),
     Op::write("message.retract", "message").takes::<shapes::RetractMessage>().records::<Nothing>(),
     Op::write("message.relink", "message").takes::<shapes::RelinkMessage>().records::<Nothing>(),
@@ -70,6 +79,8 @@ const OPS: &[Op] = &[
     Op::write("message.acknowledge", "message").takes::<shapes::AcknowledgeMessage>().records::<Nothing>(),
     Op::write("message.check_back", "message").takes::<shapes::CheckBackMessage>().records::<Nothing>(),
     Op::write("message.confirm", "message").takes::<shapes::ConfirmMessage>().records::<Nothing>(),
+    Op::write("message.settle", "message").takes::<waiting::shapes::SettleMessage>().records::<Nothing>(),
+    Op::write(waiting::DUE, "message").internal(),
 ];
 
 const EVENTS: &[Event] = &[
@@ -83,6 +94,9 @@ const EVENTS: &[Event] = &[
     Event::of::<Acknowledged>(answers::ACKNOWLEDGED),
     Event::of::<shapes::OrWithheld<CheckedBack>>(answers::CHECKED_BACK),
     Event::of::<Confirmed>(answers::CONFIRMED),
+    Event::of::<waiting::shapes::Reminded>(waiting::REMINDED),
+    Event::of::<waiting::shapes::Escalated>(waiting::ESCALATED),
+    Event::of::<waiting::shapes::Settled>(waiting::SETTLED),
     Event::personal::<shapes::ReadPosition>("read"),
     Event::personal::<shapes::Mentioned>("mentioned"),
 ];
@@ -94,7 +108,14 @@ impl Feature for Channels {
             ops: OPS,
             events: EVENTS,
             reacts_to: &[conversation::REGISTERED],
-            clear: &[sql::CLEAR_VIEW, sql::CLEAR_ANSWERS],
+            clear: &[
+                sql::CLEAR_VIEW,
+                sql::CLEAR_ANSWERS,
+                held::sql::CLEAR_HOLD,
+                sql::CLEAR_THREADS,
+                waiting::sql::CLEAR_ASKS,
+                waiting::sql::CLEAR_ASK_STEPS,
+            ],
         }
     }
 
@@ -102,6 +123,7 @@ impl Feature for Channels {
         Box::pin(async move {
             match op {
                 "message.post" => posting::post(cx, data).await,
+                "message.unhold" => held::withdraw(cx, data).await,
                 "message.amend" => posting::amend(cx, data).await,
                 "message.retract" => posting::retract(cx, data).await,
                 "message.relink" => posting::relink(cx, data).await,
@@ -109,6 +131,8 @@ impl Feature for Channels {
                 "message.acknowledge" => answers::acknowledge(cx, data).await,
                 "message.check_back" => answers::check_back(cx, data).await,
                 "message.confirm" => answers::confirm(cx, data).await,
+                "message.settle" => waiting::settle(cx, data).await,
+                waiting::DUE => waiting::due(cx, data).await,
                 "channel.open" => conversation::open(cx, data).await,
                 "channel.change" => conversation::change(cx, data).await,
                 "channel.archive" => conversation::archive(cx, data).await,
@@ -127,6 +151,7 @@ impl Feature for Channels {
                 "history" => pages::history(cx, data).await,
                 "wrong_patient.list" => wrong_patient::list(cx, data).await,
                 "channel.list" => pages::answer_list(cx, data).await,
+                "message.held" => held::list(cx, data).await,
                 "receipts" => receipts::receipts(cx, data).await,
                 "presence" => attention::presence(cx, data).await,
                 _ => Err(UNKNOWN.into()),
@@ -144,6 +169,9 @@ impl Feature for Channels {
                 answers::ACKNOWLEDGED => answers::project_acknowledged(ledger, fact).await,
                 answers::CHECKED_BACK => answers::project_checked_back(ledger, fact).await,
                 answers::CONFIRMED => answers::project_confirmed(ledger, fact).await,
+                waiting::REMINDED => waiting::project_reminded(ledger, fact).await,
+                waiting::ESCALATED => waiting::project_escalated(ledger, fact).await,
+                waiting::SETTLED => waiting::project_settled(ledger, fact).await,
                 conversation::OPENED => conversation::project_opened(ledger, fact).await,
                 conversation::CHANGED => conversation::project_changed(ledger, fact).await,
                 conversation::ARCHIVED => conversation::project_archived(ledger, fact).await,

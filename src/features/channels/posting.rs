@@ -1,4 +1,4 @@
-//! Posting messages and correcting them. Hot path: `message.post` runs no statement of its own.
+//! Posting messages and correcting them. Hot path: a `message.post` that names and asks nothing runs no statement of its own.
 //! Invariant: a message in a part of the channel the caller may not read is missing for them.
 
 use serde::Deserialize;
@@ -7,11 +7,14 @@ use uuid::Uuid;
 
 use super::ask::{Ask, Marks};
 use super::attention::{self, rings};
-use super::message::{Post, Priority, Relinked, Retracted, Standing};
+use super::held;
+use super::message::{Post, Posted, Priority, Relinked, Retracted, Standing};
 use super::pages::in_view;
 use super::words::{Form, Words};
+use super::{threads, waiting};
 use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::crypto::Hash;
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Ledger, Reply, Utterance, Write};
@@ -46,6 +49,12 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     if let Some(reply) = cx.repeated(channel).await? {
         return Ok(reply);
     }
+    let hold = post.hold;
+    if hold.is_some()
+        && let Some(reply) = held::repeated(cx, channel).await?
+    {
+        return Ok(reply);
+    }
     let item = match post.reply_to {
         None => post.item,
         Some(id) => {
@@ -54,11 +63,19 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.item.or(to.item)
         }
     };
+    let item = match post.task {
+        None => item,
+        Some(id) => {
+            let task = readable(cx, id, &[ThingKind::Task]).await?;
+            let task = task.filter(|task| task.channel == channel).ok_or_else(|| Refusal::not_found().field("task"))?;
+            item.or(task.item)
+        }
+    };
     let item = cx.link(&permit, item).await?.item();
     let taken = files::take(cx, &permit, &post.files).await?;
     let id = ThingId(cx.new_id());
     let posted = match post.mentions.is_empty() {
-        true => post.decide(id, item, |_| false)?,
+        true => post.decide(id, item, |_| false, |_| Vec::new())?,
         false => {
             let access = cx.ledger().access(permit.patient()).await?.ok_or_else(Refusal::not_found)?;
             let now = cx.now();
@@ -66,12 +83,27 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
                 let listed = access.channels.get(&channel).is_some_and(|held| held.readable_by(user).is_some());
                 listed && access.member(user, now).is_some()
             };
-            post.decide(id, item, reads)?
+            post.decide(id, item, reads, |responsibility| access.holders(responsibility, now))?
         }
     };
-    let fact = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &taken.commitments).await?;
-    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await?;
+    if hold.is_some() {
+        return held::keep(cx, &permit, &posted).await;
+    }
+    publish(cx, permit.actor(), channel, item, &posted, &taken.commitments).await?;
     Ok(Reply::Recorded)
+}
+
+/// A message stands, and those it mentions hear of it.
+pub(super) async fn publish(
+    cx: &mut Write<'_>,
+    author: UserId,
+    channel: ChannelId,
+    item: ItemId,
+    posted: &Posted,
+    files: &[Hash],
+) -> Result<(), Stop> {
+    let fact = cx.record_for(author, channel, POSTED, kind::MESSAGE, Some(item), posted.id.0, posted, files).await?;
+    mention(cx, &fact, &posted.mentions, posted.priority.unwrap_or_default()).await
 }
 
 async fn mention(cx: &mut Write<'_>, posted: &Fact, users: &[UserId], priority: Priority) -> Result<(), Stop> {
@@ -162,12 +194,16 @@ pub async fn relink(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 struct MarksOnly {
     sbar: Option<IgnoredAny>,
     ask: Option<Ask>,
+    priority: Option<Priority>,
+    #[serde(default)]
+    mentions: Vec<UserId>,
+    task: Option<ThingId>,
 }
 
-/// A message has a name.
+/// A message has a name; a task has one more message, somebody owes an answer.
 pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     // All that is kept beside the entry: an amendment or an answer is checked against it without opening the message.
-    let MarksOnly { sbar, ask } = fact.read()?;
+    let MarksOnly { sbar, ask, priority, mentions, task } = fact.read()?;
     let form = if sbar.is_some() { Form::Sbar } else { Form::Text };
     ledger.name_thing(Thing {
         id: fact.id.into(),
@@ -182,6 +218,12 @@ pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
         state: Marks { form, ask }.number(),
         entry: fact.id,
     });
+    if let Some(task) = task {
+        threads::begin(ledger, fact, task).await?;
+    }
+    if ask.is_some() {
+        waiting::begin(ledger, fact, priority.unwrap_or_default(), &mentions).await?;
+    }
     files::attach(ledger, fact).await
 }
 
@@ -211,6 +253,10 @@ pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), F
     ledger.withhold(fact.channel, &withholds, &reason).await?;
     files::withhold(ledger, fact.channel, &withholds).await?;
     let thing = named(ledger, message).await?;
+    threads::end(ledger, message).await?;
+    if Marks::from_number(thing.state).ask.is_some() {
+        waiting::end(ledger, fact, message).await?;
+    }
     ledger.change_thing(Thing { open: false, ..thing }).await
 }
 
@@ -218,5 +264,8 @@ pub async fn project_retracted(ledger: &mut Ledger, fact: &Fact) -> Result<(), F
 pub async fn project_relinked(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     let Relinked { message, item, .. } = fact.read()?;
     let thing = named(ledger, message).await?;
+    if Marks::from_number(thing.state).ask.is_some() {
+        waiting::relinked(ledger, message, item).await?;
+    }
     ledger.change_thing(Thing { item: Some(item), ..thing }).await
 }

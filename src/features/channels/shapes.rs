@@ -11,7 +11,7 @@ use super::wrong_patient::sql::ExposureRow;
 use crate::kernel::base::limits::HISTORY_MAX;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
-use crate::kernel::engine::shape::{ChannelOrMe, Reason, Span, Text, Time, Title};
+use crate::kernel::engine::shape::{ChannelOrMe, Reason, Recorded, Span, Text, Time, Title};
 use crate::kernel::policy::Audience;
 
 /// Opens a conversation.
@@ -29,6 +29,33 @@ pub struct OpenChannel {
     pub audience: Option<Audience>,
     /// The listed part of the team; of a `named` channel only.
     pub members: Option<Vec<UserId>>,
+}
+
+/// A message stands, or waits for the next check-in.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PostReply {
+    /// It stands.
+    Posted(Recorded),
+    /// It waits: it is in no record yet.
+    Held(HeldReply),
+}
+
+/// A message waits for the next check-in.
+#[derive(Serialize, JsonSchema)]
+pub struct HeldReply {
+    /// The message, once it is posted.
+    pub id: ThingId,
+    /// Always true.
+    pub held: bool,
+    /// Where it will stand.
+    pub channel: ChannelId,
+    /// When the next check-in opens.
+    #[schemars(with = "Time")]
+    pub until: String,
+    /// The command was done before under the same key; this is the first answer. Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<bool>,
 }
 
 /// Changes a conversation. An audience narrows and never widens.

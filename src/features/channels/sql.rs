@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::kernel::base::{ChannelId, EntryId, Micros, PatientId, ThingId, UserId};
-use crate::kernel::store::{Tx, on_db, statements};
+use crate::kernel::store::{Tx, id_list, on_db, statements};
 
 statements! {
     VIEW_ADD = "INSERT INTO channel_view (id, patient, revision, sealed) VALUES ($1, $2, $3, $4)";
@@ -20,6 +20,10 @@ statements! {
         ON CONFLICT (message, person) DO UPDATE SET kind = excluded.kind, entry = excluded.entry, seq = excluded.seq, at = excluded.at, confirmed = excluded.confirmed";
     ANSWER_CONFIRM = "UPDATE message_answer SET confirmed = $3 WHERE message = $1 AND entry = $2";
     CLEAR_ANSWERS = "DELETE FROM message_answer";
+    THREAD_ADD = "INSERT INTO message_task (message, task, channel, seq) VALUES ($1, $2, $3, $4)";
+    THREAD_DROP = "DELETE FROM message_task WHERE message = $1";
+    THREADS = "SELECT task, channel, seq FROM message_task WHERE task IN (SELECT unhex(value) FROM json_each($1)) ORDER BY seq";
+    CLEAR_THREADS = "DELETE FROM message_task";
 }
 
 /// The answer of one reader to one message.
@@ -146,4 +150,37 @@ pub async fn positions(tx: &mut Tx, person: UserId) -> sqlx::Result<Vec<(Channel
 /// The database's.
 pub async fn set_position(tx: &mut Tx, person: UserId, channel: ChannelId, seq: i64) -> sqlx::Result<()> {
     on_db!(tx, |c| sqlx::query(POSITION_SET).bind(person).bind(channel).bind(seq).execute(c).await.map(drop))
+}
+
+/// A message names a task.
+///
+/// # Errors
+/// The database's.
+pub async fn add_to_thread(
+    tx: &mut Tx,
+    message: ThingId,
+    task: ThingId,
+    channel: ChannelId,
+    seq: i64,
+) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(THREAD_ADD).bind(message).bind(task).bind(channel).bind(seq).execute(c).await.map(drop)
+    })
+}
+
+/// A message names no task any more.
+///
+/// # Errors
+/// The database's.
+pub async fn drop_from_thread(tx: &mut Tx, message: ThingId) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(THREAD_DROP).bind(message).execute(c).await.map(drop))
+}
+
+/// Where the messages stand that name these tasks. One statement, however many they are.
+///
+/// # Errors
+/// The database's.
+pub async fn threads(tx: &mut Tx, tasks: &[ThingId]) -> sqlx::Result<Vec<(ThingId, ChannelId, i64)>> {
+    let tasks = id_list(tasks.iter().map(|task| task.0));
+    on_db!(tx, |c| sqlx::query_as(THREADS).bind(tasks).fetch_all(c).await)
 }

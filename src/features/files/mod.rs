@@ -10,6 +10,7 @@ mod open;
 pub mod shapes;
 pub mod sql;
 mod upload;
+mod within;
 
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ pub use model::{FILES_MAX, parse};
 pub use open::{Opened, open};
 pub use shapes::Stored;
 pub use upload::store;
+pub use within::{put, room};
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};

@@ -25,7 +25,7 @@ pub(super) const ROOM: &str = "file.room";
 /// Keeps what arrived.
 pub(super) const UPLOAD: &str = "file.upload";
 /// What one person uploads is counted over this time.
-const DAY: i64 = 24 * 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * 60 * MINUTE;
 /// Far beyond any line that people work over; what is left unnamed is swept later than that.
 const WITHIN: Duration = Duration::from_secs(3600);
 /// Chunks between two looks at the disk: 16 MiB.

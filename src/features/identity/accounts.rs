@@ -107,7 +107,7 @@ async fn add_account(cx: &mut Write<'_>, id: UserId, new: NewAccount) -> Result<
 }
 
 /// The account that `handle` names.
-async fn named(cx: &mut Write<'_>, data: &Data) -> Result<AccountRow, Stop> {
+pub(super) async fn named(cx: &mut Write<'_>, data: &Data) -> Result<AccountRow, Stop> {
     let handle = known_handle(Fields(data))?;
     let row = sql::account_of_handle(cx.ledger().tx(), &handle).await?;
     let row = row.ok_or_else(|| Refusal::not_found().field("handle").detail("There is no user of this handle."))?;

@@ -12,6 +12,7 @@
 //! [`Door::add_user`], [`Door::set_password`], [`Door::issue_token`].
 
 mod accounts;
+mod addresses;
 mod credentials;
 mod directory;
 mod door;
@@ -28,6 +29,7 @@ mod tickets;
 
 use serde_json::Value;
 
+pub use addresses::{by_address, is_address};
 pub use directory::{
     Account, OPERATOR, Organization, account, accounts, all_accounts, by_handle, find, names, operator, organizations,
 };
@@ -54,6 +56,8 @@ const OPS: &[Op] = &[
     Op::write("user.restore", CATEGORY).internal(),
     Op::write("user.password", CATEGORY).internal(),
     Op::read("user.list", CATEGORY).internal(),
+    Op::write("user.email", CATEGORY).internal(),
+    Op::read("user.emails", CATEGORY).internal(),
     Op::write("token.issue", CATEGORY).internal(),
     Op::write("token.revoke", CATEGORY).internal(),
     Op::read("token.list", CATEGORY).internal(),
@@ -80,6 +84,7 @@ impl Feature for Identity {
                 "user.set" => accounts::set_user(cx, data).await,
                 "user.suspend" => accounts::suspend(cx, data).await,
                 "user.restore" => accounts::restore(cx, data).await,
+                "user.email" => addresses::change(cx, data).await,
                 "user.password" => accounts::set_password(cx, data).await,
                 "token.issue" => sessions::issue_token(cx, data).await,
                 "token.revoke" => sessions::revoke_token(cx, data).await,
@@ -97,6 +102,7 @@ impl Feature for Identity {
     fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
         Box::pin(async move {
             match op {
+                "user.emails" => addresses::list(cx, data).await,
                 "user.list" => sessions::list_users(cx).await,
                 "token.list" => sessions::list_tokens(cx, data).await,
                 "session.list" => sessions::list(cx).await,

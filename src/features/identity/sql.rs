@@ -28,6 +28,10 @@ statements! {
     SESSION_STEP_UP = "UPDATE session SET stepped_up_until = $2 WHERE id = $1";
     SESSIONS_LAPSE = "UPDATE session SET ended = $1 WHERE ended IS NULL AND (expires_at <= $1 OR (kind = $2 AND active_at <= $3))";
     SESSIONS_FORGET = "DELETE FROM session WHERE ended < $1";
+    ADDRESS_ADD = "INSERT INTO account_address (mac, id, account, sealed, at) VALUES ($1, $2, $3, $4, $5)";
+    ADDRESS_OWNER = "SELECT account FROM account_address WHERE mac = $1";
+    ADDRESS_DROP = "DELETE FROM account_address WHERE mac = $1 AND account = $2";
+    ADDRESSES_OF = "SELECT id, sealed FROM account_address WHERE account = $1 ORDER BY at, id";
     LATEST = "SELECT MAX(active_at) AS latest FROM session";
 }
 
@@ -213,4 +217,32 @@ pub(super) async fn forget(tx: &mut Tx, before: Micros) -> sqlx::Result<()> {
 /// The largest time a session was active at.
 pub(super) async fn latest(tx: &mut Tx) -> sqlx::Result<Option<Micros>> {
     on_db!(tx, |c| sqlx::query_scalar(LATEST).fetch_one(c).await)
+}
+
+/// An address and whose it is.
+pub(super) async fn add_address(
+    tx: &mut Tx,
+    mac: &[u8],
+    id: Uuid,
+    account: UserId,
+    sealed: &[u8],
+    at: Micros,
+) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(ADDRESS_ADD).bind(mac).bind(id).bind(account).bind(sealed).bind(at).execute(c).await.map(drop)
+    })
+}
+
+/// Whose address it is.
+pub(super) async fn address_owner(tx: &mut Tx, mac: &[u8]) -> sqlx::Result<Option<UserId>> {
+    on_db!(tx, |c| sqlx::query_scalar(ADDRESS_OWNER).bind(mac).fetch_optional(c).await)
+}
+
+pub(super) async fn drop_address(tx: &mut Tx, mac: &[u8], account: UserId) -> sqlx::Result<u64> {
+    on_db!(tx, |c| sqlx::query(ADDRESS_DROP).bind(mac).bind(account).execute(c).await.map(|done| done.rows_affected()))
+}
+
+/// The addresses of an account, sealed, with the row each is sealed to.
+pub(super) async fn addresses_of(tx: &mut Tx, account: UserId) -> sqlx::Result<Vec<(Uuid, Vec<u8>)>> {
+    on_db!(tx, |c| sqlx::query_as(ADDRESSES_OF).bind(account).fetch_all(c).await)
 }

@@ -4,11 +4,13 @@
 
 use std::fmt::Write as _;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::model::{Logged, Medium, Participant};
-use crate::features::channels::{Offered, chart_text, narrative, participation_mode, without_empty};
+use super::{ADDENDED, CONFIRMED, DISPUTED, LOGGED};
+use crate::features::channels::{Offered, Words, chart_text, narrative, participation_mode, without_empty};
 use crate::kernel::base::Micros;
 use crate::kernel::base::world::{MINUTE, parse_rfc3339, rfc3339_millis};
 use crate::kernel::crypto;
@@ -59,9 +61,12 @@ fn date_time(kept: &str) -> String {
     parse_rfc3339(kept).ok().filter(|_| !seconds).map_or_else(|| kept.to_owned(), rfc3339_millis)
 }
 
-/// The resources of a `note.logged`.
+/// The resources of a `note.logged`; none for any other entry: what came later is told with the note.
 #[must_use]
 pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
+    if &*fact.event != LOGGED {
+        return Vec::new();
+    }
     let Ok(note) = fact.read::<Logged>() else { return Vec::new() };
     let offered = Offered(context);
     let (id, event) = (fact.id.to_string(), communication_id(fact.id.0).to_string());
@@ -180,7 +185,20 @@ fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> V
         "recipient": with,
         "sender": offered.get("author"),
         "payload": [{"contentReference": {"reference": format!("DocumentReference/{note_id}"), "display": title(note)}}],
+        "note": offered.list("changes").iter().filter_map(remark).collect::<Vec<_>>(),
     }))
+}
+
+/// What was said of the note later: who, when and what (*Annotation*, FHIR R4).
+fn remark(one: &Value) -> Option<Value> {
+    let said = one.get("data")?;
+    let text = match one.get("event")?.as_str()? {
+        CONFIRMED => "Confirmed by a participant".to_owned(),
+        DISPUTED => format!("Disputed by a participant: {}", said.get("reason")?.as_str()?),
+        ADDENDED => format!("Addendum: {}", Words::deserialize(said).ok()?.plain()),
+        _ => return None,
+    };
+    Some(json!({"authorReference": one.get("author")?, "time": one.get("recorded")?, "text": chart_text(&text)}))
 }
 
 fn late_entry(offered: Offered<'_>, id: &str, [note_id, event]: [&str; 2], note: &Logged, at: Micros) -> Value {
@@ -249,6 +267,26 @@ mod tests {
         let agents: Vec<&Value> =
             provenance["agent"].as_array().unwrap().iter().map(|agent| &agent["type"]["coding"][0]["code"]).collect();
         assert_eq!(agents, ["author", "informant", "informant", "assembler"]);
+    }
+
+    #[test]
+    fn what_was_said_of_a_note_later_stands_beside_the_event() {
+        let change = |event: &str, data: Value| json!({"event": event, "id": Uuid::from_u128(8), "recorded": "2026-03-02T17:00:00.000Z", "author": {"reference": "Practitioner/b"}, "had": false, "data": data});
+        let changes = [
+            change("note.reminded", json!({"note": Uuid::from_u128(7)})),
+            change("note.confirmed", json!({"note": Uuid::from_u128(7), "state": "confirmed"})),
+            change("note.disputed", json!({"note": Uuid::from_u128(7), "reason": "Three doses", "state": "disputed"})),
+            change("note.addended", json!({"note": Uuid::from_u128(7), "text": "It was three"})),
+        ];
+        let (fact, context) = charted("note.logged", &note(json!({})), json!({ "changes": changes }));
+        let resources = resources(&fact, &context);
+        let texts: Vec<&Value> = resources[1]["note"].as_array().unwrap().iter().map(|one| &one["text"]).collect();
+        let expected =
+            ["Confirmed by a participant", "Disputed by a participant: Three doses", "Addendum: It was three"];
+        assert_eq!(texts, expected);
+        assert_eq!(resources[1]["note"][0]["authorReference"], json!({"reference": "Practitioner/b"}));
+        let (fact, context) = charted("note.opened", &json!({}), json!({}));
+        assert!(super::resources(&fact, &context).is_empty());
     }
 
     #[test]

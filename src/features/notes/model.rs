@@ -1,12 +1,18 @@
 //! The rules of notes, pure: what a note of a discussion outside must say, and when it comes late.
 //! Does not know: the database, frames, who may (policy decided that before). Time is handed in.
 
+pub mod life;
+mod mail;
+
+pub use mail::{FromMail, Mail};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::features::channels::{Class, Words};
 use crate::features::files;
+use crate::features::tasks::{NewTask, Work};
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{ChannelId, FileId, ItemId, Micros, Refusal, ThingId, UserId};
@@ -15,7 +21,7 @@ use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::shape::{Reason, Time, Title};
 
 /// How far a client's clock may be ahead of ours.
-const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
+pub(super) const CLOCK_AHEAD_MAX: Micros = 5 * MINUTE;
 
 /// How people talked outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -56,11 +62,16 @@ impl Medium {
         }
     }
 
+    const WORDS: &str = "phone, in_person, video, email, fax, letter, other";
+
     fn parse(fields: Fields<'_>) -> Result<Self, Refusal> {
-        const WORDS: &str = "phone, in_person, video, email, fax, letter, other";
+        let missing = || Refusal::invalid("medium", &format!("This field is one of: {}.", Self::WORDS));
+        Self::optional(fields)?.ok_or_else(missing)
+    }
+
+    fn optional(fields: Fields<'_>) -> Result<Option<Self>, Refusal> {
         let known = |text: &str| Self::ALL.into_iter().find(|medium| medium.text() == text);
-        let missing = || Refusal::invalid("medium", &format!("This field is one of: {WORDS}."));
-        fields.word("medium", known, WORDS)?.ok_or_else(missing)
+        fields.word("medium", known, Self::WORDS)
     }
 }
 
@@ -77,6 +88,14 @@ pub struct Participant {
     /// Their account, if they are on the care team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserId>,
+}
+
+impl Participant {
+    /// Somebody of that name, as much of it as is kept.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.chars().take(TITLE_CHARS_MAX).collect(), role: None, user: None }
+    }
 }
 
 /// A time as it is kept: RFC 3339 in UTC, as it was sent where it was sent so.
@@ -114,7 +133,7 @@ fn is_utc(text: &str) -> bool {
 pub struct Log {
     /// Where.
     pub channel: ChannelId,
-    /// About what.
+    /// About what; what the marker is about if absent.
     pub item: Option<ItemId>,
     /// The open marker it closes.
     pub note: Option<ThingId>,
@@ -134,6 +153,9 @@ pub struct Log {
     /// What was decided.
     #[schemars(with = "Option<Vec<Reason>>")]
     decisions: Vec<String>,
+    /// What is to be done about it: each becomes a task in the same commit.
+    #[schemars(with = "Option<Vec<Work>>", length(max = 20))]
+    pub tasks: Vec<NewTask>,
     /// Record class; the care record if absent.
     class: Option<Class>,
     /// Files uploaded to this channel, at most 20.
@@ -148,11 +170,17 @@ pub struct Logged {
     pub id: ThingId,
     /// The plan item it is about.
     pub item: ItemId,
+    /// The marker it closes; the note itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<ThingId>,
     /// How people talked.
     pub medium: Medium,
     /// When it began, RFC 3339 in UTC.
     #[schemars(with = "Time")]
     pub held_at: String,
+    /// No time could be read: `held_at` is when it came in. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at_guessed: Option<bool>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
@@ -162,9 +190,15 @@ pub struct Logged {
     /// `text` or `sbar`.
     #[serde(flatten)]
     pub words: Words,
+    /// The text was longer than what is kept. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_cut: Option<bool>,
     /// What was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<String>,
+    /// The tasks it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<ThingId>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
@@ -173,6 +207,18 @@ pub struct Logged {
     /// Files that go with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
+    /// How many minutes after the end of the discussion, where it is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_minutes: Option<i64>,
+    /// The mail it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+}
+
+/// How many minutes late a note is that is logged at `now`; none if it is in time.
+fn late(ended: Micros, now: Micros, after_minutes: u32) -> Option<i64> {
+    let delay = now.saturating_sub(ended);
+    (delay > Micros::from(after_minutes).saturating_mul(MINUTE)).then_some(delay / MINUTE)
 }
 
 /// Members of `note.log` that are kept for later: naming one now must not be lost in silence.
@@ -199,6 +245,7 @@ impl Log {
             with: participants(fields)?,
             words: Words::parse(fields, chars_max)?,
             decisions: fields.strings("decisions")?,
+            tasks: NewTask::parse_list(fields, "tasks", chars_max)?,
             class: Class::parse(fields)?,
             files: files::parse(fields)?,
         })
@@ -216,7 +263,7 @@ impl Log {
         late_after_minutes: u32,
         member: impl Fn(UserId) -> bool,
     ) -> Result<Logged, Refusal> {
-        let Self { medium, held_at, ended_at, with, words, decisions, class, files, .. } = self;
+        let Self { note, medium, held_at, ended_at, with, words, decisions, class, files, .. } = self;
         let latest = now.saturating_add(CLOCK_AHEAD_MAX);
         if held_at.at > latest {
             return Err(Refusal::invalid("held_at", "This time is in the future."));
@@ -228,19 +275,25 @@ impl Log {
         if !with.iter().filter_map(|one| one.user).all(member) {
             return Err(wrong_with());
         }
-        let late = now.saturating_sub(ended) > Micros::from(late_after_minutes).saturating_mul(MINUTE);
+        let late_minutes = late(ended, now, late_after_minutes);
         Ok(Logged {
             id,
             item,
+            note,
             medium,
             held_at: held_at.text,
+            held_at_guessed: None,
             ended_at: ended_at.map(|ended| ended.text),
             with,
             words,
+            text_cut: None,
             decisions,
+            tasks: Vec::new(),
             class,
-            late,
+            late: late_minutes.is_some(),
             files,
+            late_minutes,
+            mail: None,
         })
     }
 }

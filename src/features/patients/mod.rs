@@ -20,6 +20,7 @@ pub use entries::{Covered, Departure, Identifier, Identity, Membership, Register
 pub use keep::{expire_due, keep};
 pub use model::{IDENTIFIERS_MAX, is_date};
 pub use register::register;
+pub use team::{Passing, move_responsibilities, passing};
 
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::crypto::lookup_mac;

@@ -264,6 +264,51 @@ pub fn decide_remove(team: &Team, user: UserId) -> Result<Member, Refusal> {
     Ok(member)
 }
 
+/// What passes from one member to another, and how both then stand.
+pub struct Passed {
+    /// What passes, in order.
+    pub moved: Vec<Responsibility>,
+    /// Who had it.
+    pub giver: Member,
+    /// Who has it.
+    pub taker: Member,
+}
+
+/// Decides which of the wanted responsibilities pass from `from` to `to`: those that `from` holds in their own right. None where one of
+/// them is no member.
+///
+/// # Errors
+/// `conflict` where the lead would pass to somebody whose time ends by itself, or anything to family.
+pub fn decide_pass(
+    team: &Team,
+    [from, to]: [UserId; 2],
+    wanted: &[Responsibility],
+    now: Micros,
+) -> Result<Passed, Refusal> {
+    const FIELD: &str = "responsibilities";
+    let stands = |user| team.get(&user).filter(|member| member.holds(now)).copied();
+    let (Some(giver), Some(taker), false) = (stands(from), stands(to), from == to) else {
+        return Ok(Passed { moved: Vec::new(), giver: Member::default(), taker: Member::default() });
+    };
+    let moved: Vec<Responsibility> =
+        Responsibility::of(&giver).into_iter().filter(|held| wanted.contains(held)).collect();
+    if taker.family && !moved.is_empty() {
+        return Err(Refusal::conflict("Patient and family hold no responsibilities.").field(FIELD));
+    }
+    if moved.contains(&Responsibility::Lead) && taker.until.is_some() {
+        let detail =
+            "The lead does not end by itself, but this membership does. Change that first, or leave the lead out.";
+        return Err(Refusal::conflict(detail).field(FIELD));
+    }
+    let kept: Vec<Responsibility> =
+        Responsibility::of(&giver).into_iter().filter(|held| !moved.contains(held)).collect();
+    Ok(Passed {
+        giver: with_responsibilities(giver, &kept),
+        taker: moved.iter().fold(taker, |member, held| held.laid_on(member)),
+        moved,
+    })
+}
+
 fn with_responsibilities(member: Member, held: &[Responsibility]) -> Member {
     Member {
         lead: held.contains(&Responsibility::Lead),

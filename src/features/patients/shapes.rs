@@ -49,6 +49,8 @@ pub struct Patient {
     pub channel: Option<ChannelId>,
     /// Who leads the team; null while nobody does.
     pub lead: Option<UserId>,
+    /// The record is read-only.
+    pub closed: bool,
 }
 
 /// The patients you stand at.

@@ -124,6 +124,56 @@ async fn record_former(
     record_change(cx, access, &Membership::of(access.patient, user, role, &member, None)).await
 }
 
+/// Responsibilities that pass from one member to another: decided, and not recorded yet.
+pub struct Passing {
+    patient: PatientId,
+    between: [UserId; 2],
+    passed: model::Passed,
+}
+
+impl Passing {
+    /// What passes, in order: of what was wanted, what the giver holds.
+    #[must_use]
+    pub fn moved(&self) -> &[Responsibility] {
+        &self.passed.moved
+    }
+}
+
+/// Decides which responsibilities pass from one member to another. Whoever asks was permitted to have them pass.
+///
+/// # Errors
+/// `conflict` where the other one cannot hold them.
+pub fn passing(
+    access: &Access,
+    from: UserId,
+    to: UserId,
+    wanted: &[Responsibility],
+    now: Micros,
+) -> Result<Passing, Refusal> {
+    let passed = model::decide_pass(&access.members, [from, to], wanted, now)?;
+    Ok(Passing { patient: access.patient, between: [from, to], passed })
+}
+
+/// Records that responsibilities pass: a `team.changed` of whoever takes them and one of whoever had them, in every channel they read.
+/// Nothing where none pass.
+///
+/// # Errors
+/// The database's.
+pub async fn move_responsibilities(cx: &mut Write<'_>, passing: Passing, reason: &str) -> Result<(), Stop> {
+    let Passing { patient, between: [from, to], passed } = passing;
+    if passed.moved.is_empty() {
+        return Ok(());
+    }
+    let access = standing(cx.ledger(), patient).await?;
+    // Who takes the lead first: that moves it, and there is no moment without one.
+    for (user, member) in [(to, passed.taker), (from, passed.giver)] {
+        let role = role_of(cx.ledger(), patient, user).await?.1;
+        let membership = Membership::of(patient, user, role, &member, Some(reason.to_owned()));
+        record_change(cx, &access, &membership).await?;
+    }
+    Ok(())
+}
+
 /// Who loses the lead to `user`, with their role as it stands.
 async fn former(
     cx: &mut Write<'_>,

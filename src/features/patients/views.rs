@@ -42,6 +42,7 @@ async fn shown(cx: &mut Read, permit: &Permit, access: &Access) -> Result<Value,
     }
     let lead = access.lead(cx.now()).map_or(Value::Null, |lead| lead.to_string().into());
     shown.insert("lead".into(), lead);
+    shown.insert("closed".into(), access.closed.into());
     Ok(Value::Object(shown))
 }
 

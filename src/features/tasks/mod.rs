@@ -5,6 +5,7 @@
 mod change;
 mod clock;
 mod command;
+pub mod drift;
 mod due;
 mod entries;
 mod hands;
@@ -25,6 +26,7 @@ pub use command::NewTask;
 pub use entries::{Change, Changed, Created, Members, Repeat, State, Tick};
 pub use hands::{Handover, hand_over, handover, open_of};
 pub use model::Task;
+pub use shapes::{TaskShown, Work};
 pub use views::{Filter, Listed, Owner, listed};
 
 use crate::kernel::base::{Fault, Stop};
@@ -51,6 +53,8 @@ const OPS: &[Op] = &[
     Op::write("task.move", "task").takes::<shapes::MoveTask>().records::<shapes::TaskReply>(),
     Op::read("task.get", "task").takes::<shapes::OfTask>().answers::<shapes::OneTask>(),
     Op::read("task.made_from", "task").takes::<shapes::MadeFrom>().answers::<shapes::Tasks>(),
+    Op::read("drift.list", "task").takes::<drift::shapes::OfDrift>().answers::<drift::shapes::Drifts>(),
+    Op::write("drift.settle", "task").takes::<drift::shapes::SettleDrift>().records::<shapes::TaskReply>(),
     Op::write(clock::REMIND, "task").internal(),
     Op::write(clock::OVERDUE, "task").internal(),
 ];
@@ -59,13 +63,15 @@ const EVENTS: &[Event] = &[Event::of::<Created>(entries::CREATED), Event::of::<C
 
 impl Feature for Tasks {
     fn face(&self) -> Face {
-        Face { name: "tasks", ops: OPS, events: EVENTS, reacts_to: &["team.left"], clear: &[sql::CLEAR] }
+        let reacts_to = &["team.left", "plan_item.changed", "plan_item.closed"];
+        Face { name: "tasks", ops: OPS, events: EVENTS, reacts_to, clear: &[sql::CLEAR] }
     }
 
     fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
         Box::pin(async move {
             match op {
                 "task.create" => change::create(cx, data).await,
+                "drift.settle" => drift::settle(cx, data).await,
                 clock::REMIND => clock::remind(cx, data).await,
                 clock::OVERDUE => clock::mark(cx, data).await,
                 _ => change::step(cx, op, data).await,
@@ -77,6 +83,7 @@ impl Feature for Tasks {
         Box::pin(async move {
             match op {
                 "task.get" => views::get(cx, data).await,
+                "drift.list" => drift::list(cx, data).await,
                 "task.made_from" => views::made_from(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
@@ -101,7 +108,12 @@ impl Feature for Tasks {
     }
 
     fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
-        Box::pin(hands::leave(cx, fact))
+        Box::pin(async move {
+            match &*fact.event {
+                "team.left" => hands::leave(cx, fact).await,
+                _ => drift::follow(cx, fact).await,
+            }
+        })
     }
 
     fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {

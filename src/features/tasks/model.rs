@@ -237,8 +237,23 @@ fn no_way(task: &Task) -> Refusal {
     Refusal::new(Code::BadTransition).detail("`allowed` is what can follow.").with("allowed", allowed.into())
 }
 
-fn ended(task: &Task) -> Result<(), Refusal> {
+/// Whether anything can still become of a task.
+///
+/// # Errors
+/// `bad_transition` if not.
+pub fn ended(task: &Task) -> Result<(), Refusal> {
     if task.state.is_final() { Err(no_way(task)) } else { Ok(()) }
+}
+
+/// The task as it stands once it is not to be done any more.
+///
+/// # Errors
+/// `bad_transition` where the table says so.
+pub fn cancelled(task: &Task) -> Result<Task, Refusal> {
+    if !task.state.allows(Change::Cancel) {
+        return Err(no_way(task));
+    }
+    Ok(Task { state: State::Cancelled, ..task.clone() })
 }
 
 /// Whether a task still has the number its caller saw.

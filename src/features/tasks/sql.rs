@@ -11,6 +11,7 @@ statements! {
     TASKS_OPEN = "SELECT id, patient, channel, item, item_version, state, owner_user, owner_responsibility, place, ended, origin, revision, view FROM task WHERE patient = $1 AND ended IS NULL";
     TASKS_ENDED = "SELECT id, patient, channel, item, item_version, state, owner_user, owner_responsibility, place, ended, origin, revision, view FROM task WHERE patient = $1 AND ended >= $2";
     TASKS_FROM = "SELECT id, patient, channel, item, item_version, state, owner_user, owner_responsibility, place, ended, origin, revision, view FROM task WHERE origin = $1 ORDER BY id";
+    DRIFTING = "SELECT DISTINCT channel FROM task WHERE patient = $1 AND ended IS NULL AND item = $2 AND item_version < $3";
     COLUMN = "SELECT id, place FROM task WHERE patient = $1 AND state = $2";
     CLEAR = "DELETE FROM task";
 }
@@ -125,6 +126,16 @@ pub async fn ended(tx: &mut Tx, patient: PatientId, since: Micros) -> sqlx::Resu
 /// The database's.
 pub async fn made_from(tx: &mut Tx, origin: ThingId) -> sqlx::Result<Vec<TaskRow>> {
     on_db!(tx, |c| sqlx::query_as(TASKS_FROM).bind(origin).fetch_all(c).await)
+}
+
+/// Where a patient's tasks stand that are not over, serve an item and know it by an older number.
+///
+/// # Errors
+/// The database's.
+pub async fn drifting(tx: &mut Tx, patient: PatientId, item: ItemId, version: i64) -> sqlx::Result<Vec<ChannelId>> {
+    let rows: Vec<(ChannelId,)> =
+        on_db!(tx, |c| sqlx::query_as(DRIFTING).bind(patient).bind(item).bind(version).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(channel,)| channel).collect())
 }
 
 /// The places of a column, in order. Texts are ordered by their bytes, whatever the database's language.

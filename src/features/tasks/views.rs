@@ -10,7 +10,7 @@ use super::entries::State;
 use super::keep;
 use super::model::Task;
 use super::sql::{self, TaskRow};
-use crate::features::channels::in_view;
+use crate::features::channels::{in_view, thread_counts};
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, ItemId, Micros, Refusal, Stop, ThingId, UserId};
 use crate::kernel::engine::fields::Fields;
@@ -24,13 +24,13 @@ pub(super) type Threads = HashMap<ThingId, i64>;
 
 /// How many messages of their threads the caller may read.
 pub(super) async fn messages(
-    _tx: &mut Tx,
-    _access: &Access,
-    _subject: &Subject,
-    _now: Micros,
-    _tasks: &[ThingId],
+    tx: &mut Tx,
+    access: &Access,
+    subject: &Subject,
+    now: Micros,
+    tasks: &[ThingId],
 ) -> Result<Threads, Fault> {
-    Ok(Threads::new())
+    Ok(thread_counts(tx, tasks, |channel, seq| in_view(access, subject, channel, seq, now)).await?)
 }
 
 /// A task as everybody is shown it who may read its channel.

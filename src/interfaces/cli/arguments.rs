@@ -148,6 +148,9 @@ pub struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", env = "CARETHREAD_LISTEN", default_value = "127.0.0.1:8443")]
     pub listen: String,
+    /// Take mail by LMTP there, off unless given: HOST:PORT of this machine, or unix:PATH
+    #[arg(long, value_name = "ADDR")]
+    pub lmtp: Option<String>,
 }
 
 /// `user ..`
@@ -163,6 +166,25 @@ pub enum User {
     Restore(Handle),
     /// Set a password, read from stdin; ends all sessions
     Password(Handle),
+    /// The e-mail addresses an account writes from: what is sent from one becomes a note by it
+    Email(UserEmail),
+}
+
+/// `user email`
+#[derive(Args, Debug)]
+pub struct UserEmail {
+    /// The handle
+    #[arg(long, value_name = "HANDLE")]
+    pub handle: String,
+    /// Register an address
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["remove", "list"])]
+    pub add: Option<String>,
+    /// Forget an address
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "list")]
+    pub remove: Option<String>,
+    /// Show the addresses
+    #[arg(long, required_unless_present_any = ["add", "remove"])]
+    pub list: bool,
 }
 
 /// Whose account.
@@ -197,6 +219,9 @@ pub struct UserAdd {
     /// A server role; none gives content
     #[arg(long, value_enum, value_name = "ROLE")]
     pub role: Vec<Role>,
+    /// An address the person writes from: mail from it becomes notes by them
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
     /// The same as `--role administrator`
     #[arg(long)]
     pub administrator: bool,

@@ -22,6 +22,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::User(User::List) => Command::UserList,
         Task::User(User::Suspend(of)) => Command::UserSuspend(of.handle),
         Task::User(User::Restore(of)) => Command::UserRestore(of.handle),
+        Task::User(User::Email(of)) => Command::UserEmail { handle: of.handle, add: of.add, remove: of.remove },
         Task::User(User::Password(of)) => Command::UserPassword { handle: of.handle, password: password()? },
         Task::Token(Token::Issue(typed)) => {
             let allow = typed.allow.iter().map(word).collect();
@@ -75,8 +76,8 @@ fn user_add(typed: UserTyped) -> anyhow::Result<UserAdd> {
         roles.push("administrator".into());
     }
     let password = if typed.password_stdin { Some(password()?) } else { None };
-    let UserTyped { handle, name, kind, profession, organization, .. } = typed;
-    Ok(UserAdd { handle, name, kind: word(&kind), profession, organization, roles, password })
+    let UserTyped { handle, name, kind, profession, organization, email, .. } = typed;
+    Ok(UserAdd { handle, name, kind: word(&kind), profession, organization, roles, password, email })
 }
 
 /// As on the wire.

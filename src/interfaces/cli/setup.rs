@@ -29,7 +29,8 @@ pub async fn init(place: &Place, init: Init) -> anyhow::Result<Answer> {
 /// Serves until a signal.
 pub async fn serve(place: &Place, serve: Serve) -> anyhow::Result<()> {
     let folder = place.folder();
-    let config = place.settings(&folder)?;
+    let mut config = place.settings(&folder)?;
+    config.mail.lmtp = serve.lmtp.or(config.mail.lmtp);
     let start = Start { folder, listen: serve.listen, config };
     serving::serve(start, CancellationToken::new(), |ready| {
         // Nobody reads it: then nobody waits for it either.

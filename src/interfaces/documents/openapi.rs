@@ -45,6 +45,7 @@ pub(super) fn document(registry: &Registry, limits: &Limits) -> Value {
         "/v1/sessions/{session}": {"delete": end_session()},
         "/v1/ws-tickets": {"post": ticket()},
         "/v1/imports": {"post": import(&mut schemas)},
+        "/v1/intake/email": {"post": email()},
         "/v1/channels/{channel}/files": {"post": upload(&mut schemas)},
         "/v1/channels/{channel}/files/{file}": {"get": download()},
         "/v1/ws": {"get": socket()},
@@ -223,6 +224,27 @@ fn import(schemas: &mut Schemas) -> Value {
         "application/fhir+json": {"schema": {"type": "object"}},
         "application/fhir+ndjson": {"schema": {"type": "string"}},
     }});
+    with_credential(operation)
+}
+
+/// `POST /v1/intake/email`
+fn email() -> Value {
+    let codes = [
+        &SIGNED_IN[..],
+        &[Code::Invalid, Code::NotFound, Code::Archived, Code::PlanItemClosed, Code::TooLarge, Code::BadFrame],
+    ]
+    .concat();
+    let answer = json_answer(
+        "The note, as `note.log` answers; `repeat` if the channel had the mail already",
+        &json!({"type": "object"}),
+    );
+    let mut operation = operation("email", "A mail becomes a note, RFC 5322", "201", answer, &codes);
+    operation["requestBody"] = json!({"required": true, "content": {"message/rfc822": {"schema": {"type": "string"}}}});
+    let id = json!({"type": "string", "format": "uuid"});
+    operation["parameters"] = json!([
+        {"name": "channel", "in": "query", "required": true, "description": "Where", "schema": id},
+        {"name": "item", "in": "query", "description": "The plan item it is about; Unsorted if none", "schema": id},
+    ]);
     with_credential(operation)
 }
 

@@ -7,6 +7,7 @@ pub mod files;
 pub mod guard;
 pub mod health;
 pub mod imports;
+pub mod intake;
 pub mod ops;
 pub mod origin;
 mod pace;

@@ -23,6 +23,10 @@ pub struct Config {
     pub sign_in: SignIn,
     /// `[notes]`
     pub notes: Notes,
+    /// `[handoffs]`
+    pub handoffs: Handoffs,
+    /// `[asks]`
+    pub asks: Asks,
     /// `[export]`
     pub export: Export,
     /// `[plan]`
@@ -31,6 +35,8 @@ pub struct Config {
     pub keys: Keys,
     /// `[heads]`
     pub heads: Heads,
+    /// `[mail]`
+    pub mail: Mail,
     /// `[files]`
     pub files: Files,
 }
@@ -154,11 +160,45 @@ pub struct SignIn {
 pub struct Notes {
     /// Minutes after the end of a discussion from which its note is a late entry.
     pub late_after_minutes: u32,
+    /// Minutes after which whoever opened a note is reminded to document it; later reminders come ever more rarely, at least daily.
+    pub remind_minutes: u32,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Self { late_after_minutes: 60 }
+        Self { late_after_minutes: 60, remind_minutes: 30 }
+    }
+}
+
+/// Handoffs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handoffs {
+    /// Minutes after which whoever is to answer an offer is reminded; after twice as many whoever leads is told.
+    pub respond_minutes: u32,
+}
+
+impl Default for Handoffs {
+    fn default() -> Self {
+        Self { respond_minutes: 30 }
+    }
+}
+
+/// How long a message waits for its answer before it is said again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Asks {
+    /// Minutes, for `stat`.
+    pub stat_minutes: u32,
+    /// Minutes, for `urgent`.
+    pub urgent_minutes: u32,
+    /// Minutes, for `routine`.
+    pub routine_minutes: u32,
+}
+
+impl Default for Asks {
+    fn default() -> Self {
+        Self { stat_minutes: 5, urgent_minutes: 30, routine_minutes: 1440 }
     }
 }
 
@@ -216,6 +256,28 @@ pub struct Heads {
 impl Default for Heads {
     fn default() -> Self {
         Self { sign_seconds: 600 }
+    }
+}
+
+/// E-mail in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mail {
+    /// The domain of the channels' addresses: the site's mail server hands over what is sent there.
+    pub domain: String,
+    /// Where mail is handed over by LMTP: `HOST:PORT`, or `unix:PATH`; nowhere if none.
+    pub lmtp: Option<String>,
+    /// Other machines may reach it, too: then the network between must be trusted.
+    pub lmtp_open: bool,
+    /// The name under which the site's mail server writes Authentication-Results; what others wrote there is not believed.
+    pub authserv_id: Option<String>,
+    /// Mails that wait for a person, of one channel; beyond it the mail server is told to try again later.
+    pub waiting_max: u32,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self { domain: "localhost".into(), lmtp: None, lmtp_open: false, authserv_id: None, waiting_max: 500 }
     }
 }
 
@@ -307,6 +369,16 @@ impl Config {
         }
         if self.files.disk_percent_max > 100 {
             return Err("[files] disk_percent_max must be 0 to 100.".into());
+        }
+        if !(1..=1440).contains(&self.notes.remind_minutes) {
+            return Err("[notes] remind_minutes must be 1 to 1440.".into());
+        }
+        if !(1..=1440).contains(&self.handoffs.respond_minutes) {
+            return Err("[handoffs] respond_minutes must be 1 to 1440.".into());
+        }
+        let asks = [self.asks.stat_minutes, self.asks.urgent_minutes, self.asks.routine_minutes];
+        if asks.iter().any(|minutes| !(1..=525_600).contains(minutes)) {
+            return Err("[asks] stat_minutes, urgent_minutes and routine_minutes must be 1 to 525600.".into());
         }
         if self.tls.certificate.is_some() != self.tls.key.is_some() {
             return Err("[tls] certificate and key are set together.".into());

@@ -154,7 +154,8 @@ impl Ledger {
 }
 
 impl Write<'_> {
-    /// The alarm that an internal op was run for; none if it was set anew or ended meanwhile, or was run before.
+    /// The alarm that an internal op was run for; none if it was set anew or ended meanwhile, or was run before. While a record is closed
+    /// nothing is due in it: what is comes up again once it is reopened.
     ///
     /// # Errors
     /// Not asked by the server itself, or the database's.
@@ -165,7 +166,9 @@ impl Write<'_> {
         let op = data.get("op").and_then(Value::as_str).unwrap_or_default().to_owned();
         let at = fields.required_integer("at")?;
         let found = sql::alarm(self.ledger().tx(), thing, &op).await?;
-        Ok(found.filter(|alarm| alarm.at == at))
+        let Some(alarm) = found.filter(|alarm| alarm.at == at) else { return Ok(None) };
+        let access = self.ledger().access(alarm.patient).await?;
+        Ok(access.is_some_and(|access| !access.closed).then_some(alarm))
     }
 
     /// The alarm was run: with the commit it is over, unless an entry sets it for another time.

@@ -12,9 +12,9 @@ use uuid::Uuid;
 use super::outlet::{News, Personal};
 use super::roll::Said;
 use super::{Data, Job, Shared, sql};
-use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, SessionId, ThingId, UserId};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, SessionId, ThingId, UserId};
 use crate::kernel::crypto::seal::Purpose;
-use crate::kernel::log::{self, Fact, Head, Thing, Vault};
+use crate::kernel::log::{self, Fact, Head, Thing, ThingKind, Vault};
 use crate::kernel::policy::{self, Access};
 use crate::kernel::store::Tx;
 use crate::kernel::store::append::{self, EntryRow, HeadRow, ThingRow};
@@ -352,6 +352,34 @@ impl Ledger {
             self.things.insert(id, thing.clone());
         }
         Ok(thing)
+    }
+
+    /// Notes, tasks and handoffs of a patient that are open in this batch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_work(&mut self, patient: PatientId) -> Result<Vec<Thing>, Fault> {
+        let found = log::open::sql::open_work(self.tx(), patient).await?;
+        let work = |thing: &Thing| matches!(thing.kind, ThingKind::Note | ThingKind::Task | ThingKind::Handoff);
+        Ok(self.overlaid(found, |thing| thing.patient == patient && work(thing)))
+    }
+
+    /// Open things that are linked to an item in this batch, at most `limit` and those of this batch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open_about(&mut self, item: ItemId, limit: i64) -> Result<Vec<Thing>, Fault> {
+        let found = log::open::sql::open_about(self.tx(), item, limit).await?;
+        Ok(self.overlaid(found, |thing| thing.item == Some(item)))
+    }
+
+    /// What was read of the table, as this batch has it, with what this batch made.
+    fn overlaid(&self, found: Vec<Thing>, wanted: impl Fn(&Thing) -> bool) -> Vec<Thing> {
+        let mut things: Vec<Thing> =
+            found.into_iter().map(|thing| self.things.get(&thing.id).cloned().unwrap_or(thing)).collect();
+        things.extend(self.new_things.iter().filter_map(|id| self.things.get(id)).cloned());
+        things.retain(|thing| thing.open && wanted(thing));
+        things
     }
 
     /// Names a new thing. Called from `project`.

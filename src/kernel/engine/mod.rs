@@ -51,12 +51,15 @@ pub use write::{Reply, Write};
 
 pub use shape::Event;
 use shape::Shape;
+use standing::load_persons;
 
 use super::base::config::Config;
 use super::base::limits::{BATCH_COMMANDS_MAX, COMMIT_QUEUE_MAX};
 use super::base::{Code, Fault, Refusal, Stop, World};
-use super::log::{self, Fact, Vault, scan::Line};
-use super::policy::{self, Book, PersonKind, Roles, Subject, audit::Draft};
+use super::log::scan::Line;
+use super::log::{self, Fact, Vault};
+use super::policy::audit::Draft;
+use super::policy::{Book, Subject};
 use super::store::{Db, Files};
 
 /// A boxed future, as the object-safe trait needs.
@@ -488,13 +491,4 @@ fn stopping() -> Refusal {
 
 fn unknown_outcome() -> Refusal {
     Stop::Failed(Fault::Defect("the committer is gone")).refusal()
-}
-
-async fn load_persons(shared: &Shared) -> Result<(), Fault> {
-    let mut tx = shared.db.read().await?;
-    for row in policy::sql::persons(&mut tx).await? {
-        let kind = PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
-        shared.book.put_person(row.id, kind, Roles(row.roles), row.active, row.epoch);
-    }
-    Ok(())
 }

@@ -262,3 +262,13 @@ impl Ledger {
         Ok(())
     }
 }
+
+/// What policy holds in memory of every account, for the start.
+pub(super) async fn load_persons(shared: &super::Shared) -> Result<(), Fault> {
+    let mut tx = shared.db.read().await?;
+    for row in policy::sql::persons(&mut tx).await? {
+        let kind = policy::PersonKind::from_number(row.kind).ok_or(Fault::Integrity("unknown kind of person"))?;
+        shared.book.put_person(row.id, kind, policy::Roles(row.roles), row.active, row.epoch);
+    }
+    Ok(())
+}

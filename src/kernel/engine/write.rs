@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::ledger::{Ledger, raw};
-use super::{Command, Data, execution};
+use super::{Command, CommandKey, Data, execution};
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, Stop, ThingId, UserId};
 use crate::kernel::base::{Code, Refusal};
 use crate::kernel::crypto::chain::files_hash;
@@ -161,23 +161,44 @@ impl<'a> Write<'a> {
         self.scope = Some(scope);
         let Some(key) = self.command.key else { return Ok(None) };
         let Some(seen) = self.seen.get(&(self.subject.user, key.key, scope)).cloned() else { return Ok(None) };
+        self.same_command(key, &seen.mac, seen.mac_version)?;
+        let fact = self.fact(seen.channel, seen.seq).await?;
+        let mut reply = reply_of(self.ledger, &fact)?;
+        reply.insert("repeat".into(), true.into());
+        Ok(Some(Reply::Repeated(reply)))
+    }
+
+    fn same_command(&self, key: CommandKey, mac: &[u8], mac_version: u32) -> Result<(), Stop> {
         // A MAC of an older key version cannot be compared with one of the newer; it is made again under the old key.
-        let mac = if seen.mac_version == key.mac_version {
+        let own = if mac_version == key.mac_version {
             key.mac
         } else {
-            execution::mac_at(self.ledger.shared(), seen.mac_version, self.command)?
+            execution::mac_at(self.ledger.shared(), mac_version, self.command)?
         };
-        let same: bool = subtle::ConstantTimeEq::ct_eq(seen.mac.as_slice(), mac.as_slice()).into();
+        let same: bool = subtle::ConstantTimeEq::ct_eq(mac, own.as_slice()).into();
         if !same {
             return Err(Refusal::new(Code::Conflict)
                 .field("key")
                 .detail("This key belongs to another command. Draw a new one.")
                 .into());
         }
-        let fact = self.fact(seen.channel, seen.seq).await?;
-        let mut reply = reply_of(self.ledger, &fact)?;
-        reply.insert("repeat".into(), true.into());
-        Ok(Some(Reply::Repeated(reply)))
+        Ok(())
+    }
+
+    /// The command's key with the MAC of what it says and the version of that, for a feature that keeps what is no entry yet and has
+    /// to know a repeat of it. None where the command has no key.
+    #[must_use]
+    pub fn key(&self) -> Option<(Uuid, Vec<u8>, u32)> {
+        self.command.key.map(|key| (key.key, key.mac.to_vec(), key.mac_version))
+    }
+
+    /// That what was kept under the command's key was this command.
+    ///
+    /// # Errors
+    /// `conflict`, field `key`: it was another one.
+    pub fn demand_same(&self, mac: &[u8], mac_version: u32) -> Result<(), Stop> {
+        let key = self.command.key.ok_or(Fault::Defect("compared a key that the command does not have"))?;
+        self.same_command(key, mac, mac_version)
     }
 
     async fn fact(&mut self, channel: ChannelId, seq: i64) -> Result<Fact, Stop> {
@@ -231,7 +252,7 @@ impl<'a> Write<'a> {
         id: Uuid,
         body: &T,
     ) -> Result<Fact, Stop> {
-        self.record_with(channel, event, kind, item, id, body, &[]).await
+        self.record_for(self.subject.user, channel, event, kind, item, id, body, &[]).await
     }
 
     /// As [`Write::record`], for an entry that carries files: its leaf holds their commitments, in this order.
@@ -249,8 +270,27 @@ impl<'a> Write<'a> {
         body: &T,
         files: &[Hash],
     ) -> Result<Fact, Stop> {
-        let (body, files, by, now) = (raw(body)?, files_hash(files), self.subject.user, self.now);
-        self.append(channel, NewFact { id: EntryId(id), event, kind, item, body, files, by, now }).await
+        self.record_for(self.subject.user, channel, event, kind, item, id, body, files).await
+    }
+
+    /// As [`Write::record_with`], in the name of the person whose words they are: what was accepted of them before, and kept until now.
+    ///
+    /// # Errors
+    /// As [`Write::record`].
+    #[expect(clippy::too_many_arguments, reason = "what an entry is made of, and the author")]
+    pub async fn record_for<T: Serialize + Sync>(
+        &mut self,
+        author: UserId,
+        channel: ChannelId,
+        event: &'static str,
+        kind: u8,
+        item: Option<ItemId>,
+        id: Uuid,
+        body: &T,
+        files: &[Hash],
+    ) -> Result<Fact, Stop> {
+        let (body, files, now) = (raw(body)?, files_hash(files), self.now);
+        self.append(channel, NewFact { id: EntryId(id), event, kind, item, body, files, by: author, now }).await
     }
 
     async fn append(&mut self, channel: ChannelId, new: NewFact) -> Result<Fact, Stop> {

@@ -5,6 +5,7 @@
 
 mod append;
 mod fact;
+pub mod open;
 mod page;
 pub mod recent;
 pub mod scan;

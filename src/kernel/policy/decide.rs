@@ -62,6 +62,8 @@ pub enum Right {
     HandOff,
     /// Accept or decline what is offered to this person.
     AnswerHandoff(UserId),
+    /// Take back what this person offered.
+    WithdrawHandoff(UserId),
     /// Name who stands in for this person.
     Cover(UserId),
     /// Make the record read-only, or write to it again.
@@ -274,7 +276,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => leads,
         Right::HandOff => staff,
         Right::AnswerHandoff(to) => staff && to == subject.user,
-        Right::Cover(absent) => staff && (leads || absent == subject.user),
+        Right::WithdrawHandoff(user) | Right::Cover(user) => staff && (leads || user == subject.user),
         Right::EndMembership(user) => leads || user == subject.user,
         Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
         Right::ImportPlan => staff && (leads || member.plan),
@@ -366,13 +368,14 @@ fn missing(right: Right) -> Refusal {
         Right::ManageTeam | Right::EndMembership(_) => "Only the lead changes the care team.",
         Right::ManageChannels => "Only the lead opens, changes and archives channels.",
         Right::Amend(_) => "Only the author amends a message.",
-        Right::Retract(_) => "Only the author or the lead retracts a message.",
+        Right::Retract(_) => "Only the author or the lead takes this back.",
         Right::Relink(_) => "Only the author, the lead or a holder of `plan` links a message to another item.",
         Right::Answer(_) => "A message is answered by its readers, not by its author.",
         Right::Confirm(_) => "Only the author confirms what was checked back, and only as staff.",
         Right::Take(_) => "Only whom it rests with accepts or declines it.",
         Right::Witness { .. } => "A note is confirmed or disputed by those who took part, not by its author.",
         Right::AnswerHandoff(_) => "Only the person it is offered to answers a handoff.",
+        Right::WithdrawHandoff(_) => "Only who offered it, or the lead, takes a handoff back.",
         Right::Cover(_) => "Only the person who is away, or the lead, names who stands in.",
         Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
         Right::Document | Right::HandOff => "This is written by staff.",

@@ -60,13 +60,7 @@ fn in_channel(right: Right) -> u16 {
         Right::ManageChannels => is::LEADS,
         Right::Take(Holder::User(_)) => is::STAFF_AUTHOR | is::HOST_AUTHOR,
         Right::Take(Holder::Responsibility { responsibility }) => holder_of(responsibility),
-        Right::Witness { took_part, .. } => {
-            if took_part {
-                is::NOT_STAFF_AUTHOR
-            } else {
-                0
-            }
-        }
+        Right::Witness { took_part: true, .. } => is::NOT_STAFF_AUTHOR,
         _ => 0,
     }
 }
@@ -78,8 +72,8 @@ fn at_patient(right: Right) -> u16 {
         Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => is::LEADS,
         Right::HandOff => is::STAFF | is::COMMAND_LINE,
         Right::AnswerHandoff(to) if to == user(0) => is::STAFF | is::COMMAND_LINE,
-        Right::Cover(absent) if absent == user(0) => is::STAFF | is::COMMAND_LINE,
-        Right::Cover(_) => is::LEADS,
+        Right::WithdrawHandoff(of) | Right::Cover(of) if of == user(0) => is::STAFF | is::COMMAND_LINE,
+        Right::WithdrawHandoff(_) | Right::Cover(_) => is::LEADS,
         Right::EndMembership(_) => is::LEADS | is::THEMSELF,
         Right::ChangePlan { barrier: false } => is::LEAD | is::PLAN | is::COMMAND_LINE,
         Right::ChangePlan { barrier: true } => is::LEAD | is::PLAN | is::BARRIERS | is::COMMAND_LINE,
@@ -289,6 +283,7 @@ fn right() -> impl Strategy<Value = Right> {
             Right::Witness { author: by, took_part: false },
             Right::HandOff,
             Right::AnswerHandoff(by),
+            Right::WithdrawHandoff(by),
             Right::Cover(by),
             Right::CloseRecord,
             Right::ChangePlan { barrier: false },

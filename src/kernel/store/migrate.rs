@@ -67,9 +67,15 @@ const RECORD: &[Migration] = migrations! {
     14 "0014_alarm" Both;
     15 "0015_standing" Both;
     16 "0016_tasks" Both;
+    17 "0017_notes" Both;
     18 "0018_files" Both;
+    19 "0019_handoffs" Both;
+    20 "0020_checkins" Both;
+    21 "0021_escalation" Both;
+    22 "0022_intake" Both;
     23 "0023_claims" Both;
     24 "0024_drift" Both;
+    25 "0025_open_work" Both;
 };
 
 /// The keys' migrations.

@@ -39,6 +39,7 @@ impl<'a> Normal<'a> {
             "sha256" => SHA256.into(),
             // What a column is ordered by begins as an id.
             "place" => "i".into(),
+            "address" => "p-aaaaaaaaaaaaaaaa@localhost".into(),
             "server" => "0.0.0".into(),
             "token" => "ct_pat_0000000000000000000000000000000000000000000".into(),
             _ => self.of(value),

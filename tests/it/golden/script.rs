@@ -21,6 +21,9 @@ pub async fn play(play: &mut Play) {
     searches(play).await;
     wrong_patient(play).await;
     tasks(play).await;
+    life_of_notes(play).await;
+    mails(play).await;
+    super::work::play(play).await;
     attachments(play).await;
 }
 
@@ -293,4 +296,39 @@ async fn attachments(play: &mut Play) {
     let file = text(&uploaded.json(), "id");
     play.name("file", &file);
     play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
+}
+
+async fn life_of_notes(play: &mut Play) {
+    let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
+    let open = json!({"channel": staff, "item": goal, "medium": "phone", "with": [{"name": "Dr. Osei", "role": "nephrologist"}]});
+    let marker = play.make("marker", "lead", "note.open", open.clone()).await;
+    let log = json!({"channel": staff, "note": marker, "medium": "phone", "held_at": "2026-01-02T09:00:00Z", "text": "Dialysis stays on Mondays",
+                     "with": [{"name": "Dr. Osei"}, {"name": "Nurse Example", "user": nurse}],
+                     "tasks": [{"title": "Tell the family", "owner": nurse}]});
+    play.run("lead", "note.log", log).await;
+    play.make("verdict", "nurse", "note.confirm", json!({ "note": marker })).await;
+    let dispute = json!({"note": marker, "reason": "From next week on only"});
+    play.make("objection", "nurse", "note.dispute", dispute).await;
+    let addend = json!({"note": marker, "text": "From 9 March on"});
+    play.make("addendum", "lead", "note.addend", addend).await;
+    play.run("nurse", "note.get", json!({ "note": marker })).await;
+    let vain = play.make("vain marker", "nurse", "note.open", open).await;
+    play.make("dismissal", "nurse", "note.dismiss", json!({"note": vain, "reason": "Nobody answered"})).await;
+}
+
+/// Two mails by strangers, of which one becomes a note.
+async fn mails(play: &mut Play) {
+    let staff = play.id("care team");
+    let given = play.run("nurse", "channel.mail_address", json!({ "channel": staff })).await;
+    for (id, words) in [("a", "Dose unchanged until Friday"), ("b", "Ten days of holiday, all included")] {
+        let mail = format!(
+            "From: Dr. Osei <osei@clinic.example>\r\nDate: Thu, 1 Jan 2026 14:10:00 +0000\r\nMessage-ID: <{id}@clinic.example>\r\nSubject: Dose\r\n\r\n{words}"
+        );
+        play.hand_over(&text(&given, "address"), &mail).await;
+    }
+    let waiting = play.run("nurse", "intake.list", json!({ "channel": staff })).await;
+    let mail = |at: usize| waiting["mails"][at]["id"].clone();
+    let file = json!({"mail": mail(0), "channel": staff, "item": play.id("goal")});
+    play.make("note of a mail", "nurse", "intake.file", file).await;
+    play.run("nurse", "intake.discard", json!({"mail": mail(1), "reason": "Advertising"})).await;
 }

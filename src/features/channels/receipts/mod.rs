@@ -20,6 +20,7 @@ use super::attention::{self, rings};
 use super::message::Priority;
 use super::pages::in_view;
 use super::posting::POSTED;
+use super::waiting;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, Micros, Refusal, Stop, ThingId, UserId};
 use crate::kernel::engine::fields::Fields;
@@ -29,7 +30,7 @@ use crate::kernel::log::{self, Fact, ThingKind};
 use crate::kernel::policy::sql::MemberRow;
 use crate::kernel::policy::{self, Access, Right};
 use crate::kernel::store::Tx;
-use shapes::{Alert, ReceiptOf, Receipts};
+use shapes::{Alert, ReceiptOf, Receipts, SaidAgain};
 use spans::Page;
 
 /// The leaf kinds that alert: words of people.
@@ -109,6 +110,7 @@ pub async fn receipts(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         at: rfc3339(fact.at),
         by: fact.by,
         receipts: shown(cx, &access, fact).await?,
+        escalation: said_again(cx, &access, fact).await?,
     };
     Ok(serde_json::to_value(answer).map_err(|_| Fault::Defect("receipts are not JSON"))?)
 }
@@ -156,6 +158,21 @@ async fn shown(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<Receip
         shown.push(one);
     }
     Ok(shown)
+}
+
+/// Each time that a message was said again, of the entries the caller may read.
+async fn said_again(cx: &mut Read, access: &Access, fact: &Fact) -> Result<Vec<SaidAgain>, Fault> {
+    if &*fact.event != POSTED {
+        return Ok(Vec::new());
+    }
+    let steps = waiting::sql::steps(cx.tx(), ThingId(fact.id.0)).await?;
+    let (subject, now) = (cx.subject(), cx.now());
+    let seen = steps.into_iter().filter(|step| in_view(access, subject, fact.channel, step.seq, now));
+    let said = seen.map(|row| {
+        let to = waiting::sql::people(&row.people)?;
+        Ok(SaidAgain { seq: row.seq, at: rfc3339(row.at), step: row.step, to })
+    });
+    said.collect()
 }
 
 /// Whether somebody stood at the patient at `at`.

@@ -35,6 +35,23 @@ pub struct Receipts {
     pub by: UserId,
     /// Everybody who could read it when it came and still may, and who came later and met it all the same; by user.
     pub receipts: Vec<ReceiptOf>,
+    /// Each time that it was said again because an answer was awaited; absent if never.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub escalation: Vec<SaidAgain>,
+}
+
+/// A message that waits for an answer was said again.
+#[derive(Serialize, JsonSchema)]
+pub struct SaidAgain {
+    /// The entry.
+    pub seq: i64,
+    /// When.
+    #[schemars(with = "Time")]
+    pub at: String,
+    /// 0 to those asked, 1 to whoever is responsible, from 2 on to the lead.
+    pub step: i64,
+    /// To whom.
+    pub to: Vec<UserId>,
 }
 
 /// Whether a message alerted somebody.

@@ -119,8 +119,8 @@ async fn changed_again(
     }
     let mut cx = source.read().await?;
     for (id, changes) in &scene.survey.changes {
-        // A check-back is an entry of its own without a name.
-        let place = match scene.survey.check_backs.get(id) {
+        // A check-back is an entry of its own without a name; a marker has its name from before it was documented.
+        let place = match scene.survey.spoken.get(id) {
             Some(place) => Some(*place),
             None => cx.thing(*id).await?.map(|thing| (thing.channel, thing.seq)),
         };
@@ -234,7 +234,7 @@ impl Writing<'_, '_> {
             let Some(thing) = found.filter(|thing| thing.patient == self.source.patient) else { continue };
             let spoken = match thing.kind {
                 ThingKind::Message => id,
-                ThingKind::Note => notes::communication_id(id),
+                ThingKind::Note if notes::is_documented(&thing) => notes::communication_id(id),
                 _ => continue,
             };
             things.insert(id, json!({ "reference": format!("Communication/{spoken}") }));
@@ -246,8 +246,9 @@ impl Writing<'_, '_> {
     }
 
     fn is_inside(&self, thing: &Thing) -> bool {
-        let part = self.parts.iter().find(|part| part.begun.id == thing.channel);
-        let fresh = part.is_some_and(|part| part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&thing.seq)));
-        fresh || self.again.contains_key(&(thing.channel, thing.seq))
+        let (channel, seq) = self.scene.survey.spoken.get(&thing.id).copied().unwrap_or((thing.channel, thing.seq));
+        let part = self.parts.iter().find(|part| part.begun.id == channel);
+        let fresh = part.is_some_and(|part| part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&seq)));
+        fresh || self.again.contains_key(&(channel, seq))
     }
 }

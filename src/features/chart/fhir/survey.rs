@@ -47,8 +47,8 @@ pub(super) struct Survey {
     pub conversations: BTreeMap<ChannelId, Conversation>,
     /// Later entries about a message or note, oldest first.
     pub changes: HashMap<ThingId, Vec<Fact>>,
-    /// Check-backs, and where they stand.
-    pub check_backs: HashMap<ThingId, (ChannelId, i64)>,
+    /// Where something stands that its name does not say: check-backs, and markers that were documented later.
+    pub spoken: HashMap<ThingId, (ChannelId, i64)>,
     /// Those of each message.
     answered: HashMap<ThingId, Vec<ThingId>>,
     /// Everyone who wrote or is named by an entry.
@@ -136,12 +136,14 @@ impl Survey {
             }
             Some(("message", "posted") | ("note", "logged")) => {
                 self.people.insert(fact.by);
-                self.people.extend(fact.read::<Named>()?.with.into_iter().filter_map(|one| one.user));
+                let Named { note, with, .. } = fact.read()?;
+                self.people.extend(with.into_iter().filter_map(|one| one.user));
+                self.spoken.extend(note.map(|note| (note, (fact.channel, fact.seq))));
             }
             Some(("message", "checked_back")) => {
                 self.people.insert(fact.by);
                 let id = ThingId(fact.id.0);
-                self.check_backs.insert(id, (fact.channel, fact.seq));
+                self.spoken.insert(id, (fact.channel, fact.seq));
                 if let Some(message) = fact.read::<Named>()?.message {
                     self.answered.entry(message).or_default().push(id);
                 }

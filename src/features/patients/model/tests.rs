@@ -168,4 +168,41 @@ proptest! {
             prop_assert!(team.values().all(|member| !member.family || Responsibility::of(member).is_empty()));
         }
     }
+
+    /// What passes is held by the other one afterwards and by nobody twice over, and there is one lead before and after.
+    #[test]
+    fn what_passes_is_neither_lost_nor_doubled(
+        held in prop::collection::vec(proptest::sample::subsequence(Responsibility::ALL.to_vec(), 0..=3), 2..4),
+        leads in 0_usize..4, wanted in proptest::sample::subsequence(Responsibility::ALL.to_vec(), 0..=3),
+        until in prop::option::of(NOW..NOW + 2), family in any::<bool>(),
+    ) {
+        let mut team = Team::new();
+        for (n, held) in held.iter().enumerate() {
+            let held: Vec<_> = held.iter().copied().filter(|one| *one != Responsibility::Lead || n == leads).collect();
+            team.insert(user(n as u8), with_responsibilities(Member::default(), &held));
+        }
+        if let (1, Some(taker)) = (team.values().filter(|member| member.lead).count(), team.get_mut(&user(1))) {
+            taker.until = until.filter(|_| !taker.lead);
+            taker.family = family && Responsibility::of(taker).is_empty();
+        }
+        let (before, of) = (team.clone(), |team: &Team, what: Responsibility| {
+            team.values().filter(|member| what.is_held_by(member)).count()
+        });
+        let Ok(passed) = decide_pass(&team, [user(0), user(1)], &wanted, NOW) else {
+            prop_assert!(team[&user(1)].family || (team[&user(1)].until.is_some() && wanted.contains(&Responsibility::Lead)));
+            return Ok(());
+        };
+        if passed.moved.is_empty() {
+            return Ok(());
+        }
+        put(&mut team, user(1), passed.taker);
+        prop_assert_eq!(of(&team, Responsibility::Lead), of(&before, Responsibility::Lead), "between both entries");
+        put(&mut team, user(0), passed.giver);
+        for what in Responsibility::ALL {
+            let both = what.is_held_by(&before[&user(0)]) && what.is_held_by(&before[&user(1)]);
+            prop_assert_eq!(of(&team, what) + usize::from(both && wanted.contains(&what)), of(&before, what));
+            prop_assert_eq!(passed.moved.contains(&what), what.is_held_by(&before[&user(0)]) && wanted.contains(&what));
+            prop_assert!(!passed.moved.contains(&what) || what.is_held_by(&team[&user(1)]));
+        }
+    }
 }

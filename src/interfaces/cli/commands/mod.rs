@@ -40,6 +40,15 @@ pub enum Command {
     UserSuspend(String),
     /// `user restore`
     UserRestore(String),
+    /// `user email`: adds, removes, or lists
+    UserEmail {
+        /// Whose.
+        handle: String,
+        /// One more.
+        add: Option<String>,
+        /// One less.
+        remove: Option<String>,
+    },
     /// `user password`
     UserPassword {
         /// Whose.
@@ -114,6 +123,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::UserList => user::list(node, subject).await,
         Command::UserSuspend(handle) => user::activity(node, subject, "user.suspend", &handle).await,
         Command::UserRestore(handle) => user::activity(node, subject, "user.restore", &handle).await,
+        Command::UserEmail { handle, add, remove } => user::email(node, subject, &handle, add, remove).await,
         Command::UserPassword { handle, password } => user::password(node, subject, &handle, password).await,
         Command::TokenIssue(issue) => token::issue(node, subject, issue).await,
         Command::TokenList(handle) => token::list(node, subject, handle).await,

@@ -26,6 +26,9 @@ pub struct Add {
     pub roles: Vec<String>,
     /// None: signs in by token only.
     pub password: Option<String>,
+    /// An address the person writes from.
+    #[serde(default)]
+    pub email: Option<String>,
 }
 
 /// Who writes: the account of that handle, or the built-in user, with the authority of the host.
@@ -64,12 +67,15 @@ pub(super) async fn activity(node: &Node, subject: Subject, name: &str, handle: 
 }
 
 pub(super) async fn add(node: &Node, subject: Subject, add: Add) -> Result<Answer, Stop> {
-    let Add { handle, name, kind, profession, organization, roles, password } = add;
+    let Add { handle, name, kind, profession, organization, roles, password, email } = add;
     let data = json!({
         "handle": handle, "name": name, "kind": kind, "profession": profession, "organization": organization,
         "roles": roles,
     });
-    let made = node.door.add_user(subject, data_of(data), password.map(Secret::new)).await?;
+    let made = node.door.add_user(subject.clone(), data_of(data), password.map(Secret::new)).await?;
+    if let Some(email) = email {
+        op(node, subject, "user.email", json!({"handle": handle, "add": email})).await?;
+    }
     let object = json!({ "id": made["id"], "handle": made["handle"] });
     Ok(Answer { lines: vec![format!("{handle} is {}.", text(&object, "id"))], object, failed: None })
 }
@@ -77,4 +83,20 @@ pub(super) async fn add(node: &Node, subject: Subject, add: Add) -> Result<Answe
 pub(super) async fn password(node: &Node, subject: Subject, handle: &str, password: String) -> Result<Answer, Stop> {
     let object = node.door.set_password(subject, handle, Secret::new(password)).await?;
     Ok(Answer { object, lines: vec![format!("The password of {handle} is set; all sessions ended.")], failed: None })
+}
+
+pub(super) async fn email(
+    node: &Node,
+    subject: Subject,
+    handle: &str,
+    add: Option<String>,
+    remove: Option<String>,
+) -> Result<Answer, Stop> {
+    if add.is_some() || remove.is_some() {
+        op(node, subject.clone(), "user.email", json!({"handle": handle, "add": add, "remove": remove})).await?;
+    }
+    let object = Value::Object(op(node, subject, "user.emails", json!({ "handle": handle })).await?);
+    let lines =
+        object["emails"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    Ok(Answer { object, lines, failed: None })
 }

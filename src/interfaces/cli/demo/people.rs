@@ -90,6 +90,7 @@ pub async fn sign_up(node: &Node) -> anyhow::Result<Vec<Person>> {
             organization: role.organization.map(str::to_owned),
             roles: Vec::new(),
             password: Some(password.clone()),
+            email: None,
         };
         let order = Order { by: None, command: Command::UserAdd(add) };
         let told = |refusal| anyhow::anyhow!("{}: {}", role.handle, said(&refusal));

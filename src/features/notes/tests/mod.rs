@@ -1,5 +1,8 @@
 //! Notes over a whole engine: who writes them, where, about what, and what is said of late ones.
 
+mod life;
+mod mail;
+
 use serde_json::{Value, json};
 
 use crate::features::channels::{Ward, with};
@@ -35,7 +38,8 @@ async fn a_note_holds_the_discussion_and_says_whether_it_is_late() {
 
     let late = with(call(&ward, ward.care_team, 61), json!({"key": key(&ward.house.world)}));
     let reply = ward.house.run(&ward.nurse, "note.log", late.clone()).await;
-    assert_eq!(reply["late"], json!(true));
+    assert_eq!((&reply["late"], &reply["late_minutes"]), (&json!(true), &json!(61)));
+    assert_eq!(ward.newest(ward.care_team).await["data"]["late_minutes"], json!(61));
     // A repeat long after says what was said first.
     ward.house.advance(600 * MINUTE);
     assert_eq!(ward.house.run(&ward.nurse, "note.log", late).await, with(reply, json!({"repeat": true})));
@@ -98,4 +102,35 @@ async fn a_note_is_unread_until_read_can_be_answered_and_is_no_message() {
     rebuild(ward.house.engine.shared()).await.unwrap();
     let mut reader = ward.house.engine.reader(ward.lead.clone()).await.unwrap();
     assert!(reader.thing(note).await.unwrap().unwrap() == before);
+}
+
+#[tokio::test]
+async fn decisions_become_tasks_in_the_same_command_or_nothing_does() {
+    let ward = Ward::open().await;
+    let work = json!([{"title": "Blood count", "owner": ward.lead.user}, {"title": "Call Dr. Osei back"}]);
+    let data = with(call(&ward, ward.care_team, 5), json!({"tasks": work, "key": key(&ward.house.world)}));
+    let reply = ward.house.run(&ward.nurse, "note.log", data.clone()).await;
+    assert_eq!(reply["tasks"].as_array().unwrap().len(), 2);
+    assert_eq!(ward.house.run(&ward.nurse, "note.log", data).await, with(reply.clone(), json!({"repeat": true})));
+    let page = ward.history(&ward.lead, ward.care_team, json!({"limit": 3})).await;
+    let events = page["events"].as_array().unwrap();
+    assert_eq!((&events[0]["event"], &events[0]["data"]["tasks"]), (&json!("note.logged"), &reply["tasks"]));
+    for (event, (task, state)) in
+        events[1..].iter().zip(reply["tasks"].as_array().unwrap().iter().zip(["requested", "ready"]))
+    {
+        assert_eq!((&event["event"], &event["data"]["id"]), (&json!("task.created"), task));
+        assert_eq!((&event["data"]["from_note"], &event["data"]["state"]), (&reply["id"], &json!(state)));
+    }
+    let before = ward.newest(ward.care_team).await;
+    let strangers = json!([{"title": "Blood count"}, {"title": "Call", "owner": ward.outsider.user}]);
+    for (tasks, expected) in [
+        (strangers, (Code::NotFound, Some("owner"))),
+        (json!([{"title": " "}]), (Code::Invalid, Some("title"))),
+        (json!("Blood count"), (Code::Invalid, Some("tasks"))),
+    ] {
+        let data = with(call(&ward, ward.care_team, 5), json!({ "tasks": tasks }));
+        let refused = ward.house.refused(&ward.nurse, "note.log", data).await;
+        assert_eq!((refused.code, refused.field), expected);
+    }
+    assert_eq!(ward.newest(ward.care_team).await, before);
 }

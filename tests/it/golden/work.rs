@@ -1,0 +1,129 @@
+//! The script goes on: work that is asked for and handed over, talks elsewhere and mails, check-ins, files, absence, and the end of care.
+
+use serde_json::json;
+
+use super::Play;
+use crate::server::text;
+
+/// Plays it.
+pub async fn play(play: &mut Play) {
+    threads(play).await;
+    columns_and_drift(play).await;
+    reminded(play).await;
+    handoffs(play).await;
+    unanswered(play).await;
+    checkins(play).await;
+    absence(play).await;
+    the_end(play).await;
+}
+
+async fn threads(play: &mut Play) {
+    let (staff, task) = (play.id("care team"), play.id("task"));
+    let threaded = json!({"channel": staff, "task": task, "text": "It comes on Monday"});
+    play.make("thread", "nurse", "message.post", threaded).await;
+}
+
+async fn columns_and_drift(play: &mut Play) {
+    let (staff, goal, patient, nurse) = (play.id("care team"), play.id("goal"), play.id("patient"), play.id("nurse"));
+    let walk = json!({"channel": staff, "item": goal, "title": "Walk to the door", "owner": nurse});
+    let task = play.make("walk", "lead", "task.create", walk).await;
+    let plan = play.run("nurse", "plan.items", json!({ "patient": patient })).await;
+    let rev = plan["items"].as_array().unwrap().iter().find(|item| item["id"] == goal).unwrap()["rev"].clone();
+    play.run("nurse", "plan_item.change", json!({"item": goal, "rev": rev, "title": "Walks to the garden alone"}))
+        .await;
+    play.run("nurse", "drift.list", json!({ "patient": patient })).await;
+    play.make("settled", "nurse", "drift.settle", json!({"thing": task, "action": "keep", "reason": "Still right"}))
+        .await;
+    play.run("nurse", "board.get", json!({"patient": patient})).await;
+}
+
+/// A talk elsewhere that nobody documents.
+async fn reminded(play: &mut Play) {
+    let (staff, goal) = (play.id("care team"), play.id("goal"));
+    let calling = json!({"channel": staff, "item": goal, "medium": "phone", "with": [{"name": "Dr. Osei"}]});
+    let missed = play.make("missed call", "lead", "note.open", calling).await;
+    play.clock.advance(45);
+    play.until("events/note.reminded.json").await;
+    play.run("lead", "note.dismiss", json!({"note": missed, "reason": "No answer"})).await;
+}
+
+async fn handoffs(play: &mut Play) {
+    let (patient, nurse) = (play.id("patient"), play.id("nurse"));
+    let ipass = json!({"illness_severity": "watcher", "patient_summary": "Up since Monday", "action_list": ["The walking frame"],
+                       "situation_awareness": "Dizzy in the morning"});
+    let offer = json!({"patient": patient, "to": nurse, "ipass": ipass, "responsibilities": [], "respond_minutes": 30});
+    for (name, who, op, more) in [
+        ("declined", "nurse", "handoff.decline", json!({"reason": "I am off at six"})),
+        ("withdrawn", "lead", "handoff.withdraw", json!({"reason": "Not needed"})),
+        ("accepted", "nurse", "handoff.accept", json!({"synthesis": "I see to the frame and her mornings"})),
+    ] {
+        let handoff = play.make(&format!("handoff that is {name}"), "lead", "handoff.offer", offer.clone()).await;
+        play.run("nurse", "handoff.get", json!({ "handoff": handoff })).await;
+        play.run("nurse", "handoff.list", json!({ "patient": patient })).await;
+        let mut data = json!({ "handoff": handoff });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        if name == "withdrawn" {
+            // Nobody answers.
+            play.clock.advance(90);
+            play.until("events/handoff.escalated.json").await;
+        }
+        play.run(who, op, data).await;
+    }
+}
+
+async fn unanswered(play: &mut Play) {
+    let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
+    let ask = json!({"channel": staff, "item": goal, "text": "Pressure 210", "priority": "stat", "ask": "acknowledge",
+                     "mentions": [nurse, {"responsibility": "plan"}]});
+    let message = play.make("unanswered", "lead", "message.post", ask).await;
+    play.clock.advance(6);
+    play.until("events/message.reminded.json").await;
+    play.clock.advance(12);
+    play.until("events/message.escalated.json").await;
+    play.until("events/me.escalated.json").await;
+    play.make(
+        "answered elsewhere",
+        "lead",
+        "message.settle",
+        json!({"message": message, "reason": "Seen at the bedside"}),
+    )
+    .await;
+}
+
+async fn checkins(play: &mut Play) {
+    let (staff, goal) = (play.id("care team"), play.id("goal"));
+    let schedule = json!({"channel": staff, "rrule": "FREQ=DAILY", "zone": "Europe/Berlin", "start": play.clock.at(30),
+                          "questions": ["What has changed?", "What worries you?"], "close_minutes": 60});
+    play.make("schedule", "lead", "checkin.schedule", schedule).await;
+    let held = json!({"channel": staff, "item": goal, "text": "For the huddle", "hold": "checkin"});
+    for _ in 0..2 {
+        play.run("nurse", "message.post", held.clone()).await;
+    }
+    let waiting = play.run("nurse", "message.held", json!({ "channel": staff })).await;
+    let one = text(&waiting["messages"][0], "id");
+    play.run("nurse", "message.unhold", json!({ "message": one })).await;
+    play.clock.advance(31);
+    play.until("events/checkin.opened.json").await;
+    let open = play.run("nurse", "checkin.get", json!({ "channel": staff })).await;
+    let checkin = text(&open["open"], "id");
+    play.name("check-in", &checkin);
+    let answer = json!({"checkin": checkin, "item": goal, "answers": ["She walks", "The mornings"]});
+    play.make("answer", "nurse", "checkin.answer", answer).await;
+    play.clock.advance(61);
+    play.until("events/checkin.closed.json").await;
+}
+
+async fn absence(play: &mut Play) {
+    let (patient, nurse) = (play.id("patient"), play.id("nurse"));
+    let cover = json!({"patient": patient, "responsibility": "lead", "user": nurse, "from": play.clock.at(5), "until": play.clock.at(600),
+                       "reason": "At the dentist"});
+    play.make("cover", "lead", "team.cover", cover).await;
+}
+
+async fn the_end(play: &mut Play) {
+    let registered = play.run("doctor", "patient.register", json!({"name": "Emil Varga"})).await;
+    let patient = text(&registered, "id");
+    play.name("another patient", &patient);
+    play.make("closing", "doctor", "patient.close", json!({"patient": patient, "reason": "Moved away"})).await;
+    play.make("reopening", "doctor", "patient.reopen", json!({"patient": patient, "reason": "Came back"})).await;
+}
