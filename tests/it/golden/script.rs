@@ -287,19 +287,6 @@ async fn tasks(play: &mut Play) {
     }
 }
 
-}
-
-/// A file, uploaded and asked for.
-async fn attachments(play: &mut Play) {
-    let (staff, lead) = (play.id("care team"), play.actors["lead"].person.clone());
-    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
-    let line = format!("POST /v1/channels/{staff}/files");
-    let uploaded = play.server.request(&line, &headers, b"Blood count").await;
-    let file = text(&uploaded.json(), "id");
-    play.name("file", &file);
-    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
-}
-
 async fn life_of_notes(play: &mut Play) {
     let (staff, goal, nurse) = (play.id("care team"), play.id("goal"), play.id("nurse"));
     let open = json!({"channel": staff, "item": goal, "medium": "phone", "with": [{"name": "Dr. Osei", "role": "nephrologist"}]});
@@ -344,6 +331,4 @@ async fn attachments(play: &mut Play) {
     let file = text(&uploaded.json(), "id");
     play.name("file", &file);
     play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
-}
-
 }
