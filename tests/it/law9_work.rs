@@ -48,6 +48,7 @@ async fn tasks(session: &mut Session, lead: &Person, nurse: &Person, channel: &s
         word("text of a thread"),
         word("refused of a task"),
     ];
+    let drifted = word("title that means something else");
     let mut made = Vec::new();
     for _ in 0..4 {
         made.push(text(&session.run(lead, "task.create", new.clone()).await, "id"));
@@ -64,7 +65,9 @@ async fn tasks(session: &mut Session, lead: &Person, nurse: &Person, channel: &s
     session.run(nurse, "task.fail", json!({"task": failed, "rev": 2, "reason": reasons[2]})).await;
     session.run(lead, "task.cancel", json!({"task": cancelled, "rev": 1, "reason": reasons[3]})).await;
     session.run(nurse, "message.post", json!({"channel": channel, "task": held, "text": thread})).await;
-    session.ask(lead, "drift.settle", json!({"thing": held, "action": "keep", "reason": settled})).await;
+    let meant = json!({"item": item, "rev": 2, "title": drifted});
+    session.run(lead, "plan_item.change", meant).await;
+    session.run(lead, "drift.settle", json!({"thing": held, "action": "keep", "reason": settled})).await;
     for data in [
         json!({"channel": channel, "item": item, "title": refused, "owner": refused}),
         json!({"channel": channel, "item": item, "title": refused.repeat(200)}),
