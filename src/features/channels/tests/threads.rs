@@ -73,9 +73,7 @@ async fn a_task_of_another_channel_or_out_of_sight_is_missing() {
 #[tokio::test]
 async fn a_mention_of_a_responsibility_reaches_whoever_holds_it() {
     let ward = Ward::open().await;
-    let post = |responsibility: &str| {
-        json!({"channel": ward.care_team, "item": ward.wound, "text": "a", "mentions": [{"responsibility": responsibility}]})
-    };
+    let post = |responsibility: &str| json!({"channel": ward.care_team, "item": ward.wound, "text": "a", "mentions": [{"responsibility": responsibility}]});
     let refused = ward.house.refused(&ward.nurse, "message.post", post("barriers")).await;
     assert_eq!((refused.code, refused.field), (Code::Invalid, Some("mentions")), "nobody holds it");
     let planner = ward.house.person("planner", PersonKind::Practitioner).await;

@@ -13,7 +13,8 @@ use crate::testing::id_of;
 impl Ward {
     /// The nurse asks, of `more`.
     async fn asks_now(&self, channel: ChannelId, more: Value) -> ThingId {
-        let data = json!({"channel": channel, "item": self.wound, "text": "INR?", "ask": "acknowledge", "priority": "stat"});
+        let data =
+            json!({"channel": channel, "item": self.wound, "text": "INR?", "ask": "acknowledge", "priority": "stat"});
         id_of(&self.house.run(&self.nurse, "message.post", with(data, more)).await, "id")
     }
 
@@ -75,7 +76,8 @@ async fn an_ask_climbs_from_those_asked_to_the_plan_and_the_lead() {
     assert_eq!(ward.newest_data(ward.care_team).await, reminded);
     assert_eq!((ward.told(&asked, "reminder").await, ward.told(&planner, "escalated").await), (1, 0));
     assert_eq!(ward.minutes(5).await, 1);
-    let step = |step: i64, to: &Subject| json!(["message.escalated", {"message": message, "step": step, "to": [to.user]}]);
+    let step =
+        |step: i64, to: &Subject| json!(["message.escalated", {"message": message, "step": step, "to": [to.user]}]);
     assert_eq!(ward.newest_data(ward.care_team).await, step(1, &planner));
     assert_eq!(ward.told(&planner, "escalated").await, 1);
     let next = ward.next_in_line().await;

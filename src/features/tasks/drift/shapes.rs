@@ -42,7 +42,6 @@ pub struct SettleDrift {
 
 /// What the reply of `drift.settle` has besides.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "a shape: the reply is made of the entry")]
 pub struct SettledReply {
     /// The task's number from now on; absent for a message.
     pub rev: Option<i64>,
