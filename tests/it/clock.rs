@@ -36,4 +36,10 @@ impl Clock {
     pub fn at(&self, minutes: i64) -> String {
         rfc3339(World::system().now() + self.moved + minutes * MINUTE)
     }
+
+    /// A rule that comes every day (RFC 5545), in UTC, at the minute that is so far off.
+    pub fn daily(&self, minutes: i64) -> String {
+        let at = self.at(minutes);
+        format!("FREQ=DAILY;BYHOUR={};BYMINUTE={}", &at[11..13], &at[14..16])
+    }
 }

@@ -178,7 +178,7 @@ async fn a_day_with_a_patient_who_goes_home() {
     team.run(&team.night, "task.complete", json!({"task": task, "rev": rev})).await;
 
     // The check-in of the evening: everybody but one answers, and the close says who did not.
-    let schedule = json!({"channel": care_team, "rrule": "FREQ=DAILY", "zone": "UTC", "start": team.clock.at(30),
+    let schedule = json!({"channel": care_team, "rrule": team.clock.daily(30), "zone": "UTC",
                           "questions": ["What has changed?", "What worries you?"], "close_minutes": 60});
     team.run(&team.coordinator, "checkin.schedule", schedule).await;
     team.clock.advance(31);

@@ -203,6 +203,7 @@ async fn a_large_file_passes_in_little_memory() {
         stream.write_all(&piece).await.unwrap();
         most = most.max(scene.resident_kb());
     }
+    stream.flush().await.unwrap();
     let mut answer = vec![0; 16 << 10];
     let count = stream.read(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
@@ -214,6 +215,7 @@ async fn a_large_file_passes_in_little_memory() {
         text(&stored, "id")
     );
     stream.write_all(head.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
     let (mut read, mut buffer) = (0, vec![0; 1 << 20]);
     while read < SIZE {
         let count = stream.read(&mut buffer).await.unwrap();

@@ -68,6 +68,8 @@ impl Connection {
     /// Sends bytes and reads the answer to them.
     pub async fn raw(&mut self, request: &[u8]) -> std::io::Result<Answer> {
         self.stream.write_all(request).await?;
+        // What the socket did not take yet waits in the TLS session otherwise.
+        self.stream.flush().await?;
         let end = loop {
             if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
                 break at + 4;

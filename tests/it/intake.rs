@@ -24,9 +24,6 @@ for sender, to, path in zip(mails[::3], mails[1::3], mails[2::3]):
     peer.quit()
 "#;
 
-/// However full the disk of the machine is.
-const ANY_DISK: &str = "[files]\ndisk_percent_max = 100\n";
-
 /// Each sample, when it was written, and words of its text.
 const SAMPLES: [(&str, &str, &[&str]); 6] = [
     (
@@ -83,7 +80,7 @@ fn is_right(event: &Value, held: &str, words: &[&str]) {
 
 both!(a_mail_by_http_is_a_note);
 async fn a_mail_by_http_is_a_note() {
-    let server = Server::with(&format!("{ROOMY}{ANY_DISK}")).await;
+    let server = Server::with(ROOMY).await;
     let ward = Ward::open(&server, server.person("lead").await).await;
     let stranger = server.person("stranger").await;
     let path = |more: &str| format!("POST /v1/intake/email?channel={}{more}", ward.id("staff"));
@@ -111,7 +108,7 @@ async fn a_mail_by_http_is_a_note() {
 
 both!(mail_by_lmtp_is_a_note_or_waits);
 async fn mail_by_lmtp_is_a_note_or_waits() {
-    let mut house = House::new(&format!("{ROOMY}{ANY_DISK}[mail]\ndomain = \"mail.clinic.example\"\n")).await;
+    let mut house = House::new(&format!("{ROOMY}[mail]\ndomain = \"mail.clinic.example\"\n")).await;
     let place = house.path("lmtp");
     house.set("CARETHREAD_MAIL_LMTP", &format!("unix:{}", place.display()));
     let server = house.serve().await;

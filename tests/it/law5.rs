@@ -22,9 +22,40 @@ struct Kept {
     reply: Option<Value>,
 }
 
+/// Tasks of one writer, as its replies say they stand.
+#[derive(Default)]
+struct Tasks(Vec<Value>);
+
+impl Tasks {
+    /// A step that one of them can take: nobody else touches it.
+    fn step(&self, chance: &mut Chance) -> Option<(&'static str, Value)> {
+        let open: Vec<&Value> = self.0.iter().filter(|task| task["state"] != "completed").collect();
+        let task = *open.get(chance.below(open.len() + 1))?;
+        let known = json!({"task": task["task"], "rev": task["rev"], "key": fresh_id()});
+        let with = |member: &str| {
+            let mut data = known.clone();
+            data[member] = json!(fresh_id());
+            data
+        };
+        Some(match (chance.below(4), task["state"].as_str().unwrap()) {
+            (0, _) => ("task.update", with("title")),
+            (1, "ready" | "in-progress") => ("task.complete", with("reason")),
+            (_, "in-progress") => ("task.hold", with("reason")),
+            _ => ("task.start", with("reason")),
+        })
+    }
+
+    /// Keeps what was replied.
+    fn replied(&mut self, op: &str, data: &Value, reply: &Value) {
+        let id = if op == "task.create" { &reply["id"] } else { &data["task"] };
+        self.0.retain(|task| task["task"] != *id);
+        self.0.push(json!({"task": id, "rev": reply["rev"], "state": reply["state"]}));
+    }
+}
+
 /// Writes until the server goes, by socket or by HTTP.
 async fn write_until_killed(server: Arc<Server>, ward: Arc<Ward>, by: Person, mut chance: Chance) -> Vec<Kept> {
-    let mut kept = Vec::new();
+    let (mut kept, mut tasks) = (Vec::new(), Tasks::default());
     let mut socket = None;
     if chance.below(2) == 0 {
         let Ok(opened) = Socket::try_open(&server, &format!("Authorization: Bearer {}\r\n", by.token)).await else {
@@ -38,10 +69,13 @@ async fn write_until_killed(server: Arc<Server>, ward: Arc<Ward>, by: Person, mu
             json!({"channel": ward.id(channel), "item": ward.id("shared_goal"), "text": fresh_id(), "key": fresh_id()});
         let goal = json!({"patient": ward.id("patient"), "kind": "goal", "title": fresh_id(), "shared": true, "key": fresh_id()});
         let aside = json!({"patient": ward.id("patient"), "name": fresh_id(), "key": fresh_id()});
-        let (op, data) = match chance.below(20) {
+        let task = json!({"channel": ward.id(channel), "item": ward.id("shared_goal"), "title": fresh_id(), "key": fresh_id()});
+        let (op, data) = match chance.below(24) {
             // Channels are the lead's to open.
             0 if by.id == ward.lead.id => ("channel.open", aside),
             1..=3 => ("plan_item.add", goal),
+            4 | 5 => ("task.create", task),
+            6..=9 => tasks.step(&mut chance).unwrap_or(("task.create", task)),
             _ => ("message.post", words),
         };
         let answer = match &mut socket {
@@ -58,6 +92,9 @@ async fn write_until_killed(server: Arc<Server>, ward: Arc<Ward>, by: Person, mu
         };
         assert_eq!(frame["type"], "reply", "{op}: {frame}");
         assert_eq!(frame["data"]["repeat"], Value::Null, "a first write is no repeat");
+        if op.starts_with("task.") {
+            tasks.replied(op, &data, &frame["data"]);
+        }
         kept.push(Kept { op, data, reply: Some(frame["data"].clone()) });
     }
 }
@@ -87,13 +124,19 @@ pub async fn whole_record(server: &Server, person: &Person) -> HashMap<String, V
     record
 }
 
-/// How often each text or title stands in the record, and where.
+/// Where a command has the words that tell it from all others.
+const MARKED: [&str; 4] = ["text", "title", "name", "reason"];
+
+/// How often each of those words stands in the record, and where.
 fn marks(record: &HashMap<String, Vec<Value>>) -> HashMap<String, Vec<(String, i64)>> {
     let mut marks: HashMap<String, Vec<(String, i64)>> = HashMap::new();
     for (channel, entries) in record {
         for entry in entries {
-            for member in ["text", "title", "name"] {
-                if let Some(mark) = entry["data"][member].as_str() {
+            // What a task said before stands in its next entry, too: that is no second time.
+            let said =
+                MARKED.map(|member| &entry["data"][member]).into_iter().chain([&entry["data"]["after"]["title"]]);
+            for mark in said {
+                if let Some(mark) = mark.as_str() {
                     marks.entry(mark.into()).or_default().push((channel.clone(), entry["seq"].as_i64().unwrap()));
                 }
             }
@@ -109,8 +152,7 @@ fn once(places: &[(String, i64)]) -> bool {
 }
 
 fn mark(kept: &Kept) -> String {
-    let members = ["text", "title", "name"];
-    members.iter().find_map(|member| kept.data[member].as_str()).unwrap().to_owned()
+    MARKED.iter().find_map(|member| kept.data[member].as_str()).unwrap().to_owned()
 }
 
 /// After a restart: what was replied to stands where the reply said; keys give first answers; what was unknown can be repeated.

@@ -15,10 +15,13 @@ const WRITERS: usize = 6;
 const COMMANDS: usize = 60;
 
 /// Something that is accepted, repeated or refused, by chance.
-fn command(ward: &Ward, chance: &mut Chance, mine: &[(String, Value)]) -> (&'static str, Value) {
+fn command(ward: &Ward, chance: &mut Chance, mine: &[(String, Value)], tasks: &[String]) -> (&'static str, Value) {
     let channel = *chance.one(&["staff", "shared", "named", "archived", "plan"]);
     let item = *chance.one(&["shared_goal", "shared_goal", "goal", "closed_goal", "unsorted"]);
     let post = json!({"channel": ward.id(channel), "item": ward.id(item), "text": "words", "key": fresh_id()});
+    if chance.below(4) == 0 {
+        return work(ward, chance, tasks, channel, item);
+    }
     match (chance.below(12), mine) {
         (0, _) => {
             ("plan_item.add", json!({"patient": ward.id("patient"), "kind": "barrier", "title": "B", "shared": true}))
@@ -37,12 +40,38 @@ fn command(ward: &Ward, chance: &mut Chance, mine: &[(String, Value)]) -> (&'sta
     }
 }
 
+/// The same of a task: half of these are about another state or number than the task has.
+fn work(ward: &Ward, chance: &mut Chance, tasks: &[String], channel: &str, item: &str) -> (&'static str, Value) {
+    let owner = if chance.below(2) == 0 { json!(ward.lead.id) } else { json!({"responsibility": "plan"}) };
+    let new =
+        json!({"channel": ward.id(channel), "item": ward.id(item), "title": "Work", "owner": owner, "key": fresh_id()});
+    if tasks.is_empty() || chance.below(3) == 0 {
+        return ("task.create", new);
+    }
+    let step = json!({"task": chance.one(tasks), "rev": 1 + chance.below(4), "key": fresh_id()});
+    let with = |member: &str, value: Value| {
+        let mut data = step.clone();
+        data[member] = value;
+        data
+    };
+    match chance.below(8) {
+        0 => ("task.accept", step),
+        1 => ("task.start", step),
+        2 => ("task.complete", step),
+        3 => ("task.update", with("description", json!(fresh_id()))),
+        4 => ("task.assign", with("owner", owner)),
+        5 => ("task.cancel", with("reason", json!("over"))),
+        6 => ("task.hold", with("reason", json!("later"))),
+        _ => ("task.move", with("column", json!(*chance.one(&["in-progress", "ready", "completed"])))),
+    }
+}
+
 /// Sends commands; the places of those that were replied to without being repeats.
 async fn write(server: Arc<Server>, ward: Arc<Ward>, by: Person, mut chance: Chance) -> Vec<(String, i64)> {
     let mut socket = server.socket(&by).await;
-    let (mut places, mut mine) = (Vec::new(), Vec::new());
+    let (mut places, mut mine, mut tasks) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..COMMANDS {
-        let (op, data) = command(&ward, &mut chance, &mine);
+        let (op, data) = command(&ward, &mut chance, &mine, &tasks);
         let answer = socket.ask(op, data.clone()).await;
         let reply = &answer["data"];
         if answer["type"] != "reply" || reply["repeat"] == true {
@@ -51,6 +80,8 @@ async fn write(server: Arc<Server>, ward: Arc<Ward>, by: Person, mut chance: Cha
         places.push((text(reply, "channel"), reply["seq"].as_i64().unwrap()));
         if op == "message.post" {
             mine.push((text(reply, "id"), data));
+        } else if op == "task.create" {
+            tasks.push(text(reply, "id"));
         }
     }
     places

@@ -8,18 +8,20 @@ use serde_json::{Value, json};
 use sqlx::Connection;
 
 use super::chance::{Chance, fresh_id};
+use super::clock::Clock;
 use super::database::Base;
+use super::law9_work::{mail, work};
 use super::server::{House, Person, ROOMY, Server, text};
 
 /// Words that stand nowhere else, and what they were planted as.
-struct Canaries {
+pub struct Canaries {
     chance: Chance,
     planted: Vec<(&'static str, String)>,
 }
 
 impl Canaries {
     /// A new marker. It looks like words: letters only, so that no escaping hides it.
-    fn plant(&mut self, place: &'static str) -> String {
+    pub fn plant(&mut self, place: &'static str) -> String {
         let letters = (0..20).map(|_| char::from(b'a' + u8::try_from(self.chance.below(26)).unwrap()));
         let marker: String = letters.collect();
         self.planted.push((place, marker.clone()));
@@ -64,10 +66,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// A session under way, with the errors it met.
-struct Session {
-    server: Server,
-    canaries: Canaries,
-    errors: Vec<String>,
+pub struct Session {
+    pub server: Server,
+    pub canaries: Canaries,
+    pub errors: Vec<String>,
 }
 
 impl Session {
@@ -77,7 +79,7 @@ impl Session {
         serde_json::from_str(&done.stdout).unwrap_or(Value::Null)
     }
 
-    async fn person(&mut self, handle: &str, more: &[&str]) -> (Person, String) {
+    pub async fn person(&mut self, handle: &str, more: &[&str]) -> (Person, String) {
         let (name, password) = (self.canaries.plant("name of a user"), self.canaries.plant("password"));
         let add = ["user", "add", "--handle", handle, "--name", &name, "--password-stdin"];
         let made = self.cli(&[&add, more].concat(), &format!("{password}\n")).await;
@@ -88,7 +90,7 @@ impl Session {
     }
 
     /// An op that may succeed or not; errors are kept.
-    async fn ask(&mut self, by: &Person, op: &str, data: Value) -> Value {
+    pub async fn ask(&mut self, by: &Person, op: &str, data: Value) -> Value {
         let answer = self.server.ask(by, op, data).await;
         if answer.status != 200 {
             let mut frame = answer.json();
@@ -100,7 +102,7 @@ impl Session {
     }
 
     /// An op that is to succeed, so that its words are really stored.
-    async fn run(&mut self, by: &Person, op: &str, data: Value) -> Value {
+    pub async fn run(&mut self, by: &Person, op: &str, data: Value) -> Value {
         self.server.run(by, op, data).await
     }
 }
@@ -292,15 +294,20 @@ async fn files_of(base: &Base) -> Vec<PathBuf> {
 
 both!(no_word_of_anybody_is_found_where_it_does_not_belong);
 async fn no_word_of_anybody_is_found_where_it_does_not_belong() {
-    let mut house = House::new(ROOMY).await;
+    let mut house = House::new(&format!("{ROOMY}[mail]\ndomain = \"mail.clinic.example\"\n")).await;
     for name in ["CARETHREAD_LOG", "RUST_LOG"] {
         house.set(name, "trace");
     }
+    let mut clock = Clock::of(&mut house);
+    let lmtp = house.path("lmtp");
+    house.set("CARETHREAD_MAIL_LMTP", &format!("unix:{}", lmtp.display()));
     let canaries = Canaries { chance: Chance::new("no_word_of_anybody"), planted: Vec::new() };
     let mut session = Session { server: house.serve().await, canaries, errors: Vec::new() };
     let (lead, relative) = people_and_sign_in(&mut session).await;
     let ids = a_record(&mut session, &lead, &relative).await;
     words(&mut session, &lead, &relative, &ids).await;
+    let care_team = work(&mut session, &mut clock, &lead, &ids).await;
+    mail(&mut session, &lmtp, &lead, &care_team, &ids[1]).await;
     files_in_and_out(&mut session, &ids[0]).await;
     let metrics = session.server.request("GET /metrics", "", b"").await;
     assert_eq!(metrics.status, 200, "{}", metrics.text);
@@ -310,6 +317,11 @@ async fn no_word_of_anybody_is_found_where_it_does_not_belong() {
     // Whoever reads the record finds every word: the markers were really there.
     let page = server.run(&lead, "history", json!({"channel": ids[3], "limit": 200})).await.to_string();
     assert!(canaries.found(page.as_bytes()).len() >= 12, "the markers are in the record");
+    let page = server.run(&lead, "history", json!({"channel": care_team, "limit": 200})).await.to_string();
+    let there = canaries.found(page.as_bytes());
+    for word in ["title of a task", "step of a task", "addendum", "question", "answer", "subject of a mail"] {
+        assert!(there.contains(word), "{word} is in the record");
+    }
     let kinds = canaries.planted.len();
     findings.extend(canaries.found(metrics.text.as_bytes()).into_iter().map(|place| format!("{place} in the metrics")));
     for error in &errors {

@@ -27,6 +27,11 @@ class SignIn:
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
 
 
+@schemathesis.serializer("message/rfc822")
+def mail(context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
 @schemathesis.hook
 def map_body(context, body):
     data = body.get("data") if isinstance(body, dict) else None

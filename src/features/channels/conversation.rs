@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::model::{self, Archived, Change, Changed, Open, Opened, Team};
 use super::sql::{self, ViewRow};
+use super::waiting;
 use crate::kernel::base::limits::REASON_CHARS_MAX;
 use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
@@ -218,5 +219,6 @@ pub async fn project_archived(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fa
     const MISSING: Fault = Fault::Integrity("an archived channel that is not there");
     let access = ledger.access(fact.patient).await?.ok_or(MISSING)?;
     let audience = access.channels.get(&fact.channel).ok_or(MISSING)?.audience;
+    waiting::archived(ledger, fact).await?;
     ledger.set_channel(fact.patient, fact.channel, audience, true).await
 }

@@ -120,6 +120,9 @@ pub struct Posted {
     /// What is asked of every reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask: Option<Ask>,
+    /// In how many minutes an answer is awaited, where one is asked for; without it the message is not said again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_minutes: Option<u32>,
     /// Record class; the care record if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
@@ -166,8 +169,11 @@ pub struct Relinked {
     pub id: EntryId,
     /// What is linked to another item.
     pub message: ThingId,
-    /// The item from now on.
+    /// The item from now on; the same as before where somebody saw that it still fits.
     pub item: ItemId,
+    /// Why, where it was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The command `message.move`: the words go to the record of another patient.
@@ -295,6 +301,7 @@ impl Post {
             mentions,
             mentioned_responsibilities,
             ask,
+            respond_minutes: None,
             class,
             files,
             held_since: None,
@@ -373,7 +380,7 @@ impl Standing {
         if item == self.item {
             return Err(Refusal::conflict("The message is linked to this item already."));
         }
-        Ok(Relinked { id, message: self.message, item })
+        Ok(Relinked { id, message: self.message, item, reason: None })
     }
 }
 

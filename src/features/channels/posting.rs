@@ -86,6 +86,7 @@ pub async fn post(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
             post.decide(id, item, reads, |responsibility| access.holders(responsibility, now))?
         }
     };
+    let posted = waiting::timed(&cx.ledger().shared().config.asks, posted);
     if hold.is_some() {
         return held::keep(cx, &permit, &posted).await;
     }
@@ -195,6 +196,7 @@ struct MarksOnly {
     sbar: Option<IgnoredAny>,
     ask: Option<Ask>,
     priority: Option<Priority>,
+    respond_minutes: Option<u32>,
     #[serde(default)]
     mentions: Vec<UserId>,
     task: Option<ThingId>,
@@ -203,7 +205,7 @@ struct MarksOnly {
 /// A message has a name; a task has one more message, somebody owes an answer.
 pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     // All that is kept beside the entry: an amendment or an answer is checked against it without opening the message.
-    let MarksOnly { sbar, ask, priority, mentions, task } = fact.read()?;
+    let MarksOnly { sbar, ask, priority, respond_minutes, mentions, task } = fact.read()?;
     let form = if sbar.is_some() { Form::Sbar } else { Form::Text };
     ledger.name_thing(Thing {
         id: fact.id.into(),
@@ -221,8 +223,8 @@ pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
     if let Some(task) = task {
         threads::begin(ledger, fact, task).await?;
     }
-    if ask.is_some() {
-        waiting::begin(ledger, fact, priority.unwrap_or_default(), &mentions).await?;
+    if let (Some(_), Some(minutes)) = (ask, respond_minutes) {
+        waiting::begin(ledger, fact, priority.unwrap_or_default(), minutes, &mentions).await?;
     }
     files::attach(ledger, fact).await
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use model::{Changed, Close, OpenWork, Reopen};
 
-use crate::features::{care_plan, notes};
+use crate::features::{care_plan, channels, notes};
 use crate::kernel::base::{ChannelId, EntryId, Fault, PatientId, Refusal, Stop};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
@@ -59,6 +59,9 @@ impl Feature for Discharge {
                 return Ok(());
             }
             let Changed { closed, .. } = fact.read()?;
+            if closed {
+                channels::end_asks(ledger, fact).await?;
+            }
             ledger.set_closed(fact.patient, closed).await
         })
     }

@@ -5,6 +5,7 @@ use super::entries::{ACCEPTED, Accepted, DECLINED, Declined, WITHDRAWN, Withdraw
 use super::model::Step;
 use super::sql::{self, HandoffRow};
 use super::views::View;
+use crate::features::channels::in_view;
 use crate::features::{patients, tasks};
 use crate::kernel::base::{EntryId, Fault, ItemId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain::kind;
@@ -27,6 +28,11 @@ async fn find(cx: &mut Write<'_>, id: ThingId, step: Step, right: fn(&HandoffRow
     let thing = cx.ledger().thing(id).await?.filter(|thing| thing.kind == ThingKind::Handoff);
     let thing = thing.ok_or_else(Refusal::not_found)?;
     cx.permit_channel(Right::Read, thing.channel).await?;
+    // What was offered while somebody was away is missing for them, as its entry is.
+    let access = cx.ledger().access(thing.patient).await?.ok_or_else(Refusal::not_found)?;
+    if !in_view(&access, cx.subject(), thing.channel, thing.seq, cx.now()) {
+        return Err(Refusal::not_found().into());
+    }
     let row = sql::get(cx.ledger().tx(), id).await?.ok_or(Fault::Integrity("a handoff without a row"))?;
     cx.permit_patient(right(&row), thing.patient).await?;
     cx.about(id);

@@ -8,6 +8,7 @@ use super::entries::{Accepted, Offered};
 use super::model::State;
 use super::shapes::{HandoffList, Shown};
 use super::sql::{self, HandoffRow};
+use crate::features::channels::in_view;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::kernel::base::{Fault, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::engine::fields::Fields;
@@ -120,7 +121,8 @@ pub async fn open(cx: &mut Read, access: &Access) -> Result<Vec<Shown>, Fault> {
     if !cx.readable(access).contains(&plan) {
         return Ok(Vec::new());
     }
-    let rows = sql::open(cx.tx(), access.patient, LISTED_MAX).await?;
+    let mut rows = sql::open(cx.tx(), access.patient, LISTED_MAX).await?;
+    rows.retain(|row| in_view(access, cx.subject(), plan, row.seq, cx.now()));
     shown(cx, rows).await
 }
 
@@ -133,7 +135,10 @@ pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let id: ThingId = Fields(data).required_id("handoff")?;
     let thing = cx.thing(id).await?.filter(|thing| thing.kind == ThingKind::Handoff);
     let thing = thing.ok_or_else(Refusal::not_found)?;
-    cx.permit_channel(Right::Read, thing.channel).await?;
+    let (_, access) = cx.permit_channel(Right::Read, thing.channel).await?;
+    if !in_view(&access, cx.subject(), thing.channel, thing.seq, cx.now()) {
+        return Err(Refusal::not_found().into());
+    }
     cx.audit.object = Some(id);
     let row = sql::get(cx.tx(), id).await?.ok_or(Fault::Integrity("a handoff without a row"))?;
     answer(shown(cx, vec![row]).await?.pop())
@@ -148,7 +153,8 @@ pub(super) async fn list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     let plan = access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))?;
     cx.permit_channel(Right::Read, plan).await?;
     let handoffs = if closed {
-        let rows = sql::newest(cx.tx(), patient, LISTED_MAX).await?;
+        let mut rows = sql::newest(cx.tx(), patient, LISTED_MAX).await?;
+        rows.retain(|row| in_view(&access, cx.subject(), plan, row.seq, cx.now()));
         shown(cx, rows).await?
     } else {
         open(cx, &access).await?

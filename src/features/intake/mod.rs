@@ -16,6 +16,7 @@ use serde_json::Value;
 
 pub use arrival::{Delivered, EMAIL, RAW_BYTES_MAX, deliver, note};
 
+use crate::features::notes;
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Face, Feature, Ledger, Op, Read, Reply, Write};
 use crate::kernel::log::Fact;
@@ -28,7 +29,7 @@ const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 const OPS: &[Op] = &[
     Op::write("channel.mail_address", "channel").takes::<shapes::AskAddress>().answers::<shapes::Address>(),
     Op::read("intake.list", "note").takes::<shapes::ListMails>().answers::<shapes::MailList>(),
-    Op::write("intake.file", "note").takes::<shapes::FileMail>().records::<shapes::Filed>(),
+    Op::write("intake.file", "note").takes::<shapes::FileMail>().records::<notes::NoteReply>(),
     Op::write("intake.discard", "note").takes::<shapes::DiscardMail>().answers::<shapes::Discarded>(),
     Op::write(EMAIL, "note").internal(),
     Op::write(arrival::HOLD, "note").internal(),

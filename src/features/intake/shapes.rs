@@ -102,14 +102,6 @@ pub struct FileMail {
     item: Option<ItemId>,
 }
 
-/// What else a note of a mail answers.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "a shape: read by the published documents only")]
-pub struct Filed {
-    /// Logged later than the site allows for.
-    late: bool,
-}
-
 /// Discards a waiting mail.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "a shape: read by the published documents only")]

@@ -47,7 +47,7 @@ const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
 /// What else a documented discussion answers. `id` is the note: the marker's, where one was closed.
 #[derive(serde::Serialize, schemars::JsonSchema)]
-struct NoteReply {
+pub struct NoteReply {
     /// Logged later than the site allows for.
     late: bool,
     /// How many minutes after the end of the discussion, where it is late.

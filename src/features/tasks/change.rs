@@ -71,7 +71,7 @@ pub(super) struct More {
 }
 
 /// What an id names, if it is of these kinds and the caller may read the entry that made it.
-async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
+pub(super) async fn readable(cx: &mut Write<'_>, id: ThingId, kinds: &[ThingKind]) -> Result<Option<Thing>, Stop> {
     let found = cx.ledger().thing(id).await?.filter(|thing| kinds.contains(&thing.kind));
     let Some(thing) = found else { return Ok(None) };
     let Some(access) = cx.ledger().access(thing.patient).await? else { return Ok(None) };

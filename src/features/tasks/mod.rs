@@ -54,7 +54,7 @@ const OPS: &[Op] = &[
     Op::read("task.get", "task").takes::<shapes::OfTask>().answers::<shapes::OneTask>(),
     Op::read("task.made_from", "task").takes::<shapes::MadeFrom>().answers::<shapes::Tasks>(),
     Op::read("drift.list", "task").takes::<drift::shapes::OfDrift>().answers::<drift::shapes::Drifts>(),
-    Op::write("drift.settle", "task").takes::<drift::shapes::SettleDrift>().records::<shapes::TaskReply>(),
+    Op::write("drift.settle", "task").takes::<drift::shapes::SettleDrift>().records::<drift::shapes::SettledReply>(),
     Op::write(clock::REMIND, "task").internal(),
     Op::write(clock::OVERDUE, "task").internal(),
 ];

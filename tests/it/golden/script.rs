@@ -23,6 +23,7 @@ pub async fn play(play: &mut Play) {
     tasks(play).await;
     life_of_notes(play).await;
     mails(play).await;
+    attachments(play).await;
     super::work::play(play).await;
 }
 
@@ -209,12 +210,6 @@ async fn attention(play: &mut Play) {
         listed["channels"].as_array().unwrap().iter().find(|one| one["id"] == staff).unwrap()["last_seq"].clone();
     play.run("nurse", "read", json!({"channel": staff, "seq": newest})).await;
     play.run("lead", "receipts", json!({ "message": seen })).await;
-    let lead = play.actors["lead"].person.clone();
-    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
-    let uploaded = play.server.request(&format!("POST /v1/channels/{staff}/files"), &headers, b"Blood count").await;
-    let file = text(&uploaded.json(), "id");
-    play.name("file", &file);
-    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
     // Told within a few seconds, whatever was told of her before.
     let event = loop {
         play.events().await;
@@ -325,4 +320,15 @@ async fn mails(play: &mut Play) {
     let file = json!({"mail": mail(0), "channel": staff, "item": play.id("goal")});
     play.make("note of a mail", "nurse", "intake.file", file).await;
     play.run("nurse", "intake.discard", json!({"mail": mail(1), "reason": "Advertising"})).await;
+}
+
+/// A file, uploaded and asked for.
+async fn attachments(play: &mut Play) {
+    let (staff, lead) = (play.id("care team"), play.actors["lead"].person.clone());
+    let headers = format!("Authorization: Bearer {}\r\nX-File-Name: a.txt\r\nContent-Type: text/plain\r\n", lead.token);
+    let line = format!("POST /v1/channels/{staff}/files");
+    let uploaded = play.server.request(&line, &headers, b"Blood count").await;
+    let file = text(&uploaded.json(), "id");
+    play.name("file", &file);
+    play.run("lead", "file.info", json!({"channel": staff, "files": [file]})).await;
 }

@@ -92,7 +92,7 @@ async fn unanswered(play: &mut Play) {
 
 async fn checkins(play: &mut Play) {
     let (staff, goal) = (play.id("care team"), play.id("goal"));
-    let schedule = json!({"channel": staff, "rrule": "FREQ=DAILY", "zone": "Europe/Berlin", "start": play.clock.at(30),
+    let schedule = json!({"channel": staff, "rrule": "FREQ=DAILY", "zone": "Europe/Berlin",
                           "questions": ["What has changed?", "What worries you?"], "close_minutes": 60});
     play.make("schedule", "lead", "checkin.schedule", schedule).await;
     let held = json!({"channel": staff, "item": goal, "text": "For the huddle", "hold": "checkin"});
@@ -100,9 +100,9 @@ async fn checkins(play: &mut Play) {
         play.run("nurse", "message.post", held.clone()).await;
     }
     let waiting = play.run("nurse", "message.held", json!({ "channel": staff })).await;
-    let one = text(&waiting["messages"][0], "id");
+    let one = text(&waiting["held"][0], "id");
     play.run("nurse", "message.unhold", json!({ "message": one })).await;
-    play.clock.advance(31);
+    play.clock.advance(24 * 60 + 1);
     play.until("events/checkin.opened.json").await;
     let open = play.run("nurse", "checkin.get", json!({ "channel": staff })).await;
     let checkin = text(&open["open"], "id");

@@ -7,6 +7,8 @@ mod corrections;
 mod files;
 mod pages;
 mod posts;
+mod threads;
+mod waiting;
 mod wrong_patient;
 
 use serde_json::{Value, json};

@@ -51,7 +51,7 @@ async fn the_words_go_to_the_right_record_and_are_read_no_more_in_the_wrong_one(
         (&new["event"], &new["by"], &new["seq"]),
         (&json!("message.posted"), &json!(ward.nurse.user), &reply["seq"])
     );
-    let said = json!({"id": reply["id"], "item": right.item, "text": "INR 5.2 at noon", "priority": "urgent", "ask": "check_back"});
+    let said = json!({"id": reply["id"], "item": right.item, "text": "INR 5.2 at noon", "priority": "urgent", "ask": "check_back", "respond_minutes": 30});
     assert_eq!(new["data"], said);
     let text = json!(there).to_string();
     for id in [json!(message), json!(ward.patient), json!(ward.care_team), json!(ward.wound)] {

@@ -17,10 +17,11 @@ use self::sql::{AskRow, StepRow, list, people};
 use super::answers::answers;
 use super::attention::{self, rings};
 use super::escalation::{self, Act, LEAD, RESPONSIBLE, Reach};
-use super::message::Priority;
-use super::posting::{Found, find};
+use super::message::{Posted, Priority, Relinked};
+use super::posting::{Found, RELINKED, find};
 use crate::features::care_plan::{self, Claim, Kind, Weight, Why};
 use crate::kernel::base::config::Asks;
+use crate::kernel::base::world::MINUTE;
 use crate::kernel::base::{Code, EntryId, Fault, ItemId, Micros, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
@@ -38,6 +39,10 @@ pub const ESCALATED: &str = "message.escalated";
 pub const SETTLED: &str = "message.settled";
 /// The internal op of a deadline.
 pub const DUE: &str = "ask.due";
+/// Why an ask ends by itself: whoever had not answered has left.
+const ANSWERED: &str = "Everybody who was asked and is still here has answered.";
+/// Why an ask ends by itself: it has nobody to ask.
+const NOBODY: &str = "Nobody is left who could answer.";
 
 /// Messages that are linked to one of these items and wait for an answer.
 ///
@@ -47,13 +52,69 @@ pub async fn open_asks(tx: &mut Tx, items: &[ItemId]) -> sqlx::Result<Vec<OpenAs
     if items.is_empty() { Ok(Vec::new()) } else { sql::open(tx, items).await }
 }
 
-const fn deadline(asks: &Asks, priority: Priority) -> Micros {
-    let minutes = match priority {
+/// A message that waits for an answer; nothing where none is awaited.
+///
+/// # Errors
+/// The database's.
+pub async fn open_ask(tx: &mut Tx, message: ThingId) -> sqlx::Result<Option<OpenAsk>> {
+    let row = sql::get(tx, message).await?.filter(|row| row.ended.is_none());
+    Ok(row.map(|AskRow { message, channel, seq, item, item_version, author, .. }| OpenAsk {
+        message,
+        channel,
+        seq,
+        item,
+        item_version,
+        author,
+    }))
+}
+
+/// Links a message that waits to `item`, or to the one it is linked to, as that reads now. Nothing is refused any more.
+///
+/// # Errors
+/// The database's.
+pub async fn relink_ask(cx: &mut Write<'_>, ask: OpenAsk, item: ItemId, reason: String) -> Result<(), Stop> {
+    let id: Uuid = cx.new_id();
+    let body = Relinked { id: EntryId(id), message: ask.message, item, reason: Some(reason) };
+    cx.record(ask.channel, RELINKED, kind::RELINK, Some(item), id, &body).await.map(drop)
+}
+
+/// No answer to a message that waits is awaited any more. Nothing is refused any more.
+///
+/// # Errors
+/// The database's.
+pub async fn settle_ask(cx: &mut Write<'_>, ask: OpenAsk, reason: String) -> Result<(), Stop> {
+    let id: Uuid = cx.new_id();
+    let settled = Settled { id: EntryId(id), message: ask.message, reason };
+    cx.record(ask.channel, SETTLED, kind::ACKNOWLEDGEMENT, Some(ask.item), id, &settled).await.map(drop)
+}
+
+/// The record of a patient is closed: nobody can answer there any more, and nobody is asked again.
+///
+/// # Errors
+/// The database's.
+pub async fn end_asks(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+    for row in sql::of_patient(ledger.tx(), fact.patient).await? {
+        close(ledger, &row, fact.at).await?;
+    }
+    Ok(())
+}
+
+/// A channel is archived: the same.
+pub(super) async fn archived(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
+    for row in sql::of_channel(ledger.tx(), fact.channel).await? {
+        close(ledger, &row, fact.at).await?;
+    }
+    Ok(())
+}
+
+/// A message as it is posted: one that asks says in how many minutes an answer is awaited, so that its entry alone tells.
+pub(super) fn timed(asks: &Asks, posted: Posted) -> Posted {
+    let minutes = match posted.priority.unwrap_or_default() {
         Priority::Stat => asks.stat_minutes,
         Priority::Urgent => asks.urgent_minutes,
         Priority::Routine => asks.routine_minutes,
     };
-    minutes as Micros * 60_000_000
+    Posted { respond_minutes: posted.ask.map(|_| minutes), ..posted }
 }
 
 const fn weight(priority: Priority) -> Weight {
@@ -89,10 +150,11 @@ pub(super) async fn begin(
     ledger: &mut Ledger,
     posted: &Fact,
     priority: Priority,
+    minutes: u32,
     mentions: &[UserId],
 ) -> Result<(), Fault> {
     let item = posted.item.ok_or(Fault::Integrity("a message without a plan item"))?;
-    let every = deadline(&ledger.shared().config.asks, priority);
+    let every = Micros::from(minutes) * MINUTE;
     let item_version = care_plan::version(ledger.tx(), item).await?.unwrap_or_default();
     let mut row = AskRow {
         message: posted.id.into(),
@@ -226,21 +288,19 @@ pub async fn project_settled(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fau
 
 /// `message.settle`
 pub async fn settle(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
-    let (channel, standing) = match find(cx, data, Right::Relink).await? {
+    let standing = match find(cx, data, Right::Relink).await? {
         Found::Repeated(reply) => return Ok(reply),
-        Found::Message(_, channel, standing) => (channel, standing),
+        Found::Message(_, _, standing) => standing,
     };
     let reason = Fields(data).reason()?;
     standing.stands()?;
     if standing.ask.is_none() {
         return Err(Refusal::new(Code::BadTransition).detail("This message does not ask for an answer.").into());
     }
-    if waiting(cx.ledger(), standing.message).await?.is_none() {
+    let Some(ask) = open_ask(cx.ledger().tx(), standing.message).await? else {
         return Err(Refusal::conflict("No answer to this message is awaited any more.").into());
-    }
-    let id: Uuid = cx.new_id();
-    let settled = Settled { id: EntryId(id), message: standing.message, reason };
-    cx.record(channel, SETTLED, kind::ACKNOWLEDGEMENT, Some(standing.item), id, &settled).await?;
+    };
+    settle_ask(cx, ask, reason).await?;
     Ok(Reply::Recorded)
 }
 
@@ -269,26 +329,24 @@ pub async fn due(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let Some(alarm) = cx.alarm(data).await? else { return nothing() };
     let (message, now) = (ThingId(alarm.thing), cx.now());
     cx.about(message);
-    let act = match waiting(cx.ledger(), message).await? {
-        None => None,
-        Some(row) => {
-            let access = standing(cx.ledger(), &row).await?;
-            let read_only = access.closed || access.channels.get(&row.channel).is_none_or(|held| held.archived);
-            let reach = reach(cx.ledger(), &row, &access, now).await?;
-            let act = if read_only { None } else { escalation::next(row.rounds, row.step, reach) };
-            act.map(|act| (row, act))
-        }
-    };
-    let Some((row, act)) = act else {
+    let Some(row) = waiting(cx.ledger(), message).await? else {
         cx.alarm_done(&alarm).await?;
         return nothing();
     };
+    let access = standing(cx.ledger(), &row).await?;
+    let reach = reach(cx.ledger(), &row, &access, now).await?;
+    let over = if reach.answered { ANSWERED } else { NOBODY };
+    let act = escalation::next(row.rounds, row.step, reach);
     cx.repeated(row.channel).await?;
     if cx.ledger().shared().book.is_held(row.channel) {
         return Err(Refusal::new(Code::Busy).detail("This channel is held; it is tried again later.").into());
     }
     cx.alarm_done(&alarm).await?;
-    say(cx, &row, act).await?;
+    match (act, open_ask(cx.ledger().tx(), message).await?) {
+        (Some(act), _) => say(cx, &row, act).await?,
+        (None, Some(ask)) => settle_ask(cx, ask, over.to_owned()).await?,
+        (None, None) => (),
+    }
     nothing()
 }
 

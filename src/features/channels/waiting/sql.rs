@@ -12,6 +12,8 @@ statements! {
     ASK_ITEM = "UPDATE message_ask SET item = $2, item_version = $3 WHERE message = $1";
     ASK_END = "UPDATE message_ask SET ended = $2 WHERE message = $1";
     ASKS_OPEN = "SELECT message, channel, seq, item, item_version, author FROM message_ask WHERE ended IS NULL AND item IN (SELECT unhex(value) FROM json_each($1)) ORDER BY message";
+    ASKS_OF_PATIENT = "SELECT message, patient, channel, seq, item, item_version, author, priority, every, posted, asked, reached, rounds, step, ended FROM message_ask WHERE ended IS NULL AND patient = $1 ORDER BY message";
+    ASKS_OF_CHANNEL = "SELECT message, patient, channel, seq, item, item_version, author, priority, every, posted, asked, reached, rounds, step, ended FROM message_ask WHERE ended IS NULL AND channel = $1 ORDER BY message";
     CLEAR_ASKS = "DELETE FROM message_ask";
     ASK_STEP_ADD = "INSERT INTO message_ask_step (message, seq, at, step, people) VALUES ($1, $2, $3, $4, $5)";
     ASK_STEPS = "SELECT message, seq, at, step, people FROM message_ask_step WHERE message = $1 ORDER BY seq";
@@ -176,6 +178,22 @@ pub async fn end(tx: &mut Tx, message: ThingId, at: Micros) -> sqlx::Result<()> 
 pub async fn open(tx: &mut Tx, items: &[ItemId]) -> sqlx::Result<Vec<OpenAsk>> {
     let items = id_list(items.iter().map(|item| item.0));
     on_db!(tx, |c| sqlx::query_as(ASKS_OPEN).bind(items).fetch_all(c).await)
+}
+
+/// Those of a patient's record that wait.
+///
+/// # Errors
+/// The database's.
+pub async fn of_patient(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<AskRow>> {
+    on_db!(tx, |c| sqlx::query_as(ASKS_OF_PATIENT).bind(patient).fetch_all(c).await)
+}
+
+/// Those of a channel that wait.
+///
+/// # Errors
+/// The database's.
+pub async fn of_channel(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<Vec<AskRow>> {
+    on_db!(tx, |c| sqlx::query_as(ASKS_OF_CHANNEL).bind(channel).fetch_all(c).await)
 }
 
 /// Keeps one time that it was said again.

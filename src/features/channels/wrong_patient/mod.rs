@@ -18,6 +18,7 @@ use super::message::{Amended, Move, Posted, Standing};
 use super::posting::{AMENDED, POSTED, RETRACTED, readable};
 use super::receipts;
 use super::shapes::{Exposed, Moved, Place};
+use super::waiting;
 use super::words::Words;
 use crate::features::files;
 use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, Refusal, Stop, ThingId, UserId};
@@ -64,6 +65,7 @@ pub async fn relocate(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let id = ThingId(cx.new_id());
     // Whoever moves the words writes them there: nobody is made to have written what they did not.
     let posted = posted.elsewhere(id, item, words, files.ids);
+    let posted = waiting::timed(&cx.ledger().shared().config.asks, posted);
     let made = cx.record_with(channel, POSTED, kind::MESSAGE, Some(item), id.0, &posted, &files.commitments).await?;
     let retraction = EntryId(cx.new_id());
     let retracted = standing.withhold(retraction, REASON, seqs);

@@ -1,8 +1,9 @@
-//! Drift: tasks whose plan item came to mean something else, or ended, since somebody last looked at both. Whoever answers for the plan
-//! keeps, cancels or re-links them.
+//! Drift: tasks, and messages whose answer is awaited, whose plan item came to mean something else, or ended, since somebody last looked
+//! at both. Whoever answers for the plan keeps, cancels or re-links them.
 //! Does not know: when an item changed its meaning; the plan says so. Nothing is kept here: what drifts follows from both versions.
-//! Invariant: a task that is not over either fits its item or is listed to somebody who can settle it.
+//! Invariant: a task that is not over, or a message that waits, either fits its item or is listed to somebody who can settle it.
 
+mod asks;
 mod model;
 pub mod shapes;
 #[cfg(test)]
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::model::{Action, Settle};
 use self::shapes::{Drift, Drifting};
-use super::change::{self, Found, More, Sought};
+use super::change::{self, More, Sought};
 use super::entries::Change;
 use super::{keep, people, sql};
 use crate::features::care_plan::{self, Meaning};
@@ -22,7 +23,7 @@ use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, 
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::nudge::REMINDER;
 use crate::kernel::engine::{Data, Nudge, Read, Reply, Waiting, Write};
-use crate::kernel::log::Fact;
+use crate::kernel::log::{Fact, ThingKind};
 use crate::kernel::policy::audit::Draft;
 use crate::kernel::policy::{Access, Basis, Permit, Responsibility, Right};
 
@@ -79,7 +80,7 @@ pub(super) async fn list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
 async fn of_patient(cx: &mut Read, permit: &Permit, access: &Access) -> Result<Vec<Drift>, Fault> {
     let (subject, now) = (cx.subject().clone(), cx.now());
     let meanings = care_plan::meanings(cx.tx(), access.patient).await?;
-    let mut drifts = Vec::new();
+    let mut drifts = asks::of_patient(cx, permit, access, &meanings).await?;
     for row in sql::open(cx.tx(), access.patient).await? {
         let Some(meaning) = meanings.get(&row.item) else { continue };
         let Some(since) = meaning.changed_after(row.item_version) else { continue };
@@ -105,6 +106,9 @@ async fn of_patient(cx: &mut Read, permit: &Permit, access: &Access) -> Result<V
 /// `drift.settle`
 pub(super) async fn settle(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let command = Settle::parse(data)?;
+    if let Some(message) = change::readable(cx, command.thing, &[ThingKind::Message]).await? {
+        return asks::settle(cx, &message, command).await;
+    }
     let found = match change::find(cx, command.thing).await? {
         Sought::Repeated(reply) => return Ok(reply),
         Sought::Task(found) => found,
@@ -114,7 +118,10 @@ pub(super) async fn settle(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
         return Err(Refusal::forbidden(detail).into());
     }
     let meaning = meaning(cx, found.task.item).await?;
-    let to = other_item(cx, &found, &command).await?;
+    let to = match other_item(cx, &found.permit, &command).await? {
+        Some(item) => Some((item, self::meaning(cx, item).await?.version)),
+        None => None,
+    };
     let after = match model::decide(&found.task, &meaning, &command, to) {
         Ok(after) => after,
         Err(refusal) => return Err(change::with_current(cx, &found, refusal).await),
@@ -129,13 +136,12 @@ async fn meaning(cx: &mut Write<'_>, item: ItemId) -> Result<Meaning, Stop> {
     Ok(meaning.ok_or(Fault::Integrity("a plan item without a row"))?)
 }
 
-/// The open item a task is to be linked to instead, with its version.
-async fn other_item(cx: &mut Write<'_>, found: &Found, command: &Settle) -> Result<Option<(ItemId, i64)>, Stop> {
+/// The open item that something is to be linked to instead.
+async fn other_item(cx: &mut Write<'_>, permit: &Permit, command: &Settle) -> Result<Option<ItemId>, Stop> {
     if command.action != Action::Replace {
         return Ok(None);
     }
-    let item = cx.link(&found.permit, command.item).await?.item();
-    Ok(Some((item, meaning(cx, item).await?.version)))
+    Ok(Some(cx.link(permit, command.item).await?.item()))
 }
 
 /// A plan item changed: those who settle what drifts now are told, in the same transaction.
@@ -152,7 +158,8 @@ pub(super) async fn follow(cx: &mut Write<'_>, fact: &Fact) -> Result<(), Stop> 
     if !meaning.just_changed() {
         return Ok(());
     }
-    let channels = sql::drifting(ledger.tx(), fact.patient, item, meaning.version).await?;
+    let mut channels = sql::drifting(ledger.tx(), fact.patient, item, meaning.version).await?;
+    channels.extend(asks::drifting(ledger.tx(), item, meaning.version).await?);
     let mut told: Vec<UserId> = channels.into_iter().flat_map(|channel| reviewers(&access, channel, now)).collect();
     told.sort_unstable();
     told.dedup();

@@ -1,9 +1,10 @@
-//! What becomes of a task whose plan item changed, pure.
+//! What becomes of a task or a message whose plan item changed, pure.
 //! Does not know: time, the database, who may.
 
 use crate::features::care_plan::Meaning;
+use crate::features::channels::OpenAsk;
 use crate::features::tasks::model::{Task, cancelled, ended};
-use crate::kernel::base::{ItemId, Refusal, ThingId};
+use crate::kernel::base::{Code, ItemId, Refusal, ThingId};
 use crate::kernel::engine::Data;
 use crate::kernel::engine::fields::Fields;
 
@@ -68,15 +69,53 @@ impl Settle {
 /// `bad_transition` for a task that is over; `conflict` for one that does not drift; `invalid`, field `item`, where nothing is replaced.
 pub fn decide(task: &Task, meaning: &Meaning, command: &Settle, to: Option<(ItemId, i64)>) -> Result<Task, Refusal> {
     ended(task)?;
-    if meaning.changed_after(task.item_version).is_none() {
-        return Err(Refusal::conflict("Its plan item means what it did when somebody last looked at both."));
-    }
+    drifts(meaning, task.item_version)?;
     match (command.action, to) {
         (Action::Cancel, _) => cancelled(task),
         (Action::Replace, Some((item, item_version))) if item != task.item => {
             Ok(Task { item, item_version, ..task.clone() })
         }
-        (Action::Replace, _) => Err(Refusal::invalid("item", "Choose another item, or keep this one.")),
+        (Action::Replace, _) => Err(same_item()),
         (Action::Keep, _) => Ok(Task { item_version: meaning.version, ..task.clone() }),
     }
+}
+
+/// What becomes of a message whose answer is awaited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It is linked to this item from now on, or still, as that reads now.
+    Linked(ItemId),
+    /// No answer is awaited any more.
+    Settled,
+}
+
+/// Decides what becomes of a message. `ask` is absent where no answer is awaited, `to` is the open item it is to be linked to instead.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decide_ask(
+    ask: Option<OpenAsk>,
+    meaning: &Meaning,
+    action: Action,
+    to: Option<ItemId>,
+) -> Result<(OpenAsk, Fate), Refusal> {
+    let over = || Refusal::new(Code::BadTransition).detail("No answer to this message is awaited any more.");
+    let ask = ask.ok_or_else(over)?;
+    drifts(meaning, ask.item_version)?;
+    let fate = match (action, to) {
+        (Action::Cancel, _) => Fate::Settled,
+        (Action::Replace, Some(item)) if item != ask.item => Fate::Linked(item),
+        (Action::Replace, _) => return Err(same_item()),
+        (Action::Keep, _) => Fate::Linked(ask.item),
+    };
+    Ok((ask, fate))
+}
+
+fn drifts(meaning: &Meaning, version: i64) -> Result<(), Refusal> {
+    let still = || Refusal::conflict("Its plan item means what it did when somebody last looked at both.");
+    meaning.changed_after(version).map(drop).ok_or_else(still)
+}
+
+fn same_item() -> Refusal {
+    Refusal::invalid("item", "Choose another item, or keep this one.")
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::features::tasks::entries::State;
 use crate::kernel::base::{ChannelId, ItemId, PatientId, ThingId};
 use crate::kernel::engine::shape::{Reason, Time};
 
@@ -39,12 +40,23 @@ pub struct SettleDrift {
     pub reason: String,
 }
 
+/// What the reply of `drift.settle` has besides.
+#[derive(JsonSchema)]
+pub struct SettledReply {
+    /// The task's number from now on; absent for a message.
+    pub rev: Option<i64>,
+    /// How the task stands; absent for a message.
+    pub state: Option<State>,
+}
+
 /// What kind of thing drifts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Drifting {
     /// A task that is not over.
     Task,
+    /// A message whose answer is awaited.
+    Message,
 }
 
 /// Something that was linked to an item before the item came to mean something else.

@@ -265,3 +265,39 @@ fn nothing_drifts_silently() {
         panic!("{error}");
     }
 }
+
+#[tokio::test]
+async fn a_message_that_waits_for_an_answer_drifts_like_a_task() {
+    let ward = Ward::open().await;
+    let mut asks = Vec::new();
+    for _ in 0..3 {
+        let data = json!({"channel": ward.care_team, "item": ward.wound, "text": "Dry?", "ask": "acknowledge"});
+        asks.push(id_of::<ThingId>(&ward.house.run(&ward.nurse, "message.post", data).await, "id"));
+    }
+    let data = json!({"channel": ward.care_team, "item": ward.wound, "text": "Dry."});
+    let silent: ThingId = id_of(&ward.house.run(&ward.nurse, "message.post", data).await, "id");
+    assert_eq!(ward.house.code(&ward.lead, "drift.settle", settle(asks[0], "keep")).await, Code::Conflict);
+    change(&ward, ward.wound, 1, json!({"title": "Infected wound"})).await;
+    let listed = drifts(&ward, &ward.lead).await;
+    assert_eq!(listed.iter().map(|one| one["kind"].clone()).collect::<Vec<_>>(), ["message"; 3]);
+    assert_eq!((&listed[0]["item_version_then"], &listed[0]["item_version_now"]), (&json!(1), &json!(2)));
+    assert_eq!(reminders(&ward, &ward.lead).await.len(), 1);
+    assert!(drifts(&ward, &ward.nurse).await.is_empty());
+    assert_eq!(ward.house.code(&ward.nurse, "drift.settle", settle(asks[0], "keep")).await, Code::Forbidden);
+    assert_eq!(ward.house.code(&ward.lead, "drift.settle", settle(silent, "keep")).await, Code::BadTransition);
+
+    let other = ward.item(false).await;
+    ward.house.run(&ward.lead, "drift.settle", settle(asks[0], "keep")).await;
+    let event = ward.newest(ward.care_team).await;
+    assert_eq!((&event["event"], &event["data"]["item"]), (&json!("message.relinked"), &json!(ward.wound)));
+    assert_eq!(event["data"]["reason"], "Looked at");
+    ward.house.run(&ward.lead, "drift.settle", settle(asks[1], "cancel")).await;
+    assert_eq!(ward.newest(ward.care_team).await["event"], "message.settled");
+    let to = with(settle(asks[2], "replace"), json!({ "item": other }));
+    ward.house.run(&ward.lead, "drift.settle", to).await;
+    assert_eq!(ward.newest(ward.care_team).await["data"]["item"], json!(other));
+    assert!(drifts(&ward, &ward.lead).await.is_empty());
+    rebuild(ward.house.engine.shared()).await.unwrap();
+    assert!(drifts(&ward, &ward.lead).await.is_empty());
+    assert_eq!(ward.house.code(&ward.lead, "drift.settle", settle(asks[1], "keep")).await, Code::BadTransition);
+}
