@@ -11,7 +11,12 @@ use super::law5::whole_record;
 use super::server::{Person, Server, list, text};
 use super::ward::Ward;
 
-const STEPS: usize = 800;
+const PARTS: usize = 5;
+/// Steps between two looks at everything.
+const STEPS: usize = 160;
+/// What has to come about before the law counts as tried; chance decides in which part.
+const TOLD: [&str; 6] =
+    ["task.created", "task.changed", "note.opened", "note.dismissed", "handoff.offered", "handoff.declined"];
 
 /// What somebody sees of a patient.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -403,8 +408,8 @@ async fn a_snapshot_with_later_events_is_a_later_snapshot() {
         sights.push(sight);
         sockets.push(socket);
     }
-    for part in 0..5 {
-        for _ in 0..STEPS / 5 {
+    for part in 0.. {
+        for _ in 0..STEPS {
             work.step(&mut chance).await;
         }
         for ((watcher, sight), socket) in watchers.into_iter().zip(&mut sights).zip(&mut sockets) {
@@ -416,12 +421,13 @@ async fn a_snapshot_with_later_events_is_a_later_snapshot() {
             println!("part {part}: {} events for {}", events.len(), watcher.person.handle);
             same(watcher.person, sight, &watcher.sees(&server, &ward).await);
         }
-    }
-    // Without this, work that is always refused would keep the law.
-    let told: BTreeSet<&str> =
-        sights[0].history.values().flatten().map(|event| event["event"].as_str().unwrap()).collect();
-    for name in ["task.created", "task.changed", "note.opened", "note.dismissed", "handoff.offered", "handoff.declined"]
-    {
-        assert!(told.contains(name), "{name} is in the record");
+        // Without this, work that is always refused would keep the law.
+        let told: BTreeSet<&str> =
+            sights[0].history.values().flatten().map(|event| event["event"].as_str().unwrap()).collect();
+        let missing: Vec<_> = TOLD.into_iter().filter(|name| !told.contains(name)).collect();
+        if part >= PARTS - 1 && missing.is_empty() {
+            return;
+        }
+        assert!(part < 4 * PARTS, "{missing:?} never came about");
     }
 }
