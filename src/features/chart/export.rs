@@ -9,8 +9,8 @@ use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, proof};
 use crate::features::files;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{ChannelId, Fault, FileId, Stop};
-use crate::kernel::crypto::chain::{self, kind};
+use crate::kernel::base::{ChannelId, Fault, FileId, Refusal, Stop};
+use crate::kernel::crypto::chain;
 use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
 use crate::kernel::engine::{Data, Engine};
@@ -37,6 +37,9 @@ pub async fn export(
         Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
         Format::Proof => proof(&source, &request, &parts, out).await?,
         Format::FhirTransaction => super::fhir::transaction(&source, &request, &parts, out).await?,
+        Format::FhirDocument | Format::Html | Format::Pdf | Format::Hl7v2 => {
+            return Err(Refusal::invalid("format", "This build does not write that format.").into());
+        }
     };
     out.finish()?;
     let filing = Filing {
@@ -50,7 +53,11 @@ pub async fn export(
             since: request.since_last.then(|| "last".to_owned()),
             sha256: hex(&digest),
         },
-        covered: parts.into_iter().filter(|part| !part.window.is_empty()).map(covered).collect(),
+        covered: match request.is_picked() {
+            // What was left out between two points is still to come.
+            true => Vec::new(),
+            false => parts.into_iter().filter(|part| !part.window.is_empty()).map(covered).collect(),
+        },
     };
     engine.run_internal(subject.clone(), FILE, members(&filing)?).await?;
     Ok(summary)
@@ -75,11 +82,6 @@ fn members(filing: &Filing) -> Result<Data, Fault> {
 
 fn covered(part: Part) -> CoveredChannel {
     CoveredChannel { channel: part.begun.id, spans: part.window, horizon: part.begun.size }
-}
-
-/// Whether an entry counts as new: that something was exported is itself nothing to export.
-pub(super) fn counts(request: &ExportRequest, fact: &Fact) -> bool {
-    !request.since_last || fact.kind != kind::EXPORT
 }
 
 /// One file, hashed on its way.
@@ -121,6 +123,7 @@ async fn ndjson(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, Hash), Stop> {
     let mut file = Single::begin(out, "record.ndjson")?;
+    let about = source.about(request, parts).await?;
     let mut summary = ExportSummary::default();
     for part in parts {
         let before = summary.entries;
@@ -130,7 +133,7 @@ async fn ndjson(
             if facts.is_empty() {
                 break;
             }
-            for fact in facts.iter().filter(|fact| counts(request, fact)) {
+            for fact in facts.iter().filter(|fact| request.takes(fact, about.item(fact))) {
                 file.write(&line(fact))?;
                 summary.entries += 1;
             }
@@ -208,6 +211,7 @@ async fn entries(
 ) -> Result<Vec<[u64; 2]>, Stop> {
     let (mut disclosed, mut carried): (Vec<[u64; 2]>, BTreeSet<FileId>) = (Vec::new(), BTreeSet::new());
     writer.begin_entries(part.begun.id)?;
+    let about = source.about(request, std::slice::from_ref(part)).await?;
     let mut walk = Walk::new(source, part.begun.id, &part.fresh);
     loop {
         let facts = walk.next().await?;
@@ -215,7 +219,7 @@ async fn entries(
             attachments(source, part.begun.id, carried, writer).await?;
             return Ok(disclosed);
         }
-        for fact in facts.iter().filter(|fact| counts(request, fact) && !fact.withheld) {
+        for fact in facts.iter().filter(|fact| request.takes(fact, about.item(fact)) && !fact.withheld) {
             let seq = fact.seq.unsigned_abs();
             let files = match fact.files == [0; 32] {
                 true => Vec::new(),

@@ -41,6 +41,7 @@ pub mod proof;
 mod request;
 mod source;
 pub mod sql;
+mod survey;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,18 @@
 //! What can be asked of an export, and what is answered.
 
-use crate::kernel::base::{ChannelId, Micros, PatientId};
+use serde::Deserialize;
+
+use crate::features::channels::Class;
+use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId};
+use crate::kernel::crypto::chain::kind;
+use crate::kernel::log::Fact;
+
+/// The record class in the body of an entry.
+#[derive(Default, Deserialize)]
+struct Classed {
+    #[serde(default)]
+    class: Option<Class>,
+}
 
 /// The form of an export.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,13 +21,22 @@ pub enum Format {
     Ndjson,
     /// A transaction Bundle of FHIR R4.
     FhirTransaction,
+    /// A signed document Bundle of FHIR R4.
+    FhirDocument,
+    /// The readable transcript as one page.
+    Html,
+    /// The readable transcript on paper.
+    Pdf,
+    /// Messages of HL7 v2.5.1, a file each.
+    Hl7v2,
     /// The proof folder.
     Proof,
 }
 
 impl Format {
     /// Every form this build knows.
-    pub const ALL: [Self; 3] = [Self::Ndjson, Self::FhirTransaction, Self::Proof];
+    pub const ALL: [Self; 7] =
+        [Self::Ndjson, Self::FhirTransaction, Self::FhirDocument, Self::Html, Self::Pdf, Self::Hl7v2, Self::Proof];
 
     /// As on the command line and in the record.
     #[must_use]
@@ -23,6 +44,10 @@ impl Format {
         match self {
             Self::Ndjson => "ndjson",
             Self::FhirTransaction => "fhir-transaction",
+            Self::FhirDocument => "fhir-document",
+            Self::Html => "html",
+            Self::Pdf => "pdf",
+            Self::Hl7v2 => "hl7v2",
             Self::Proof => "proof",
         }
     }
@@ -36,7 +61,7 @@ impl Format {
     /// Whether it is a folder of files rather than one file.
     #[must_use]
     pub const fn is_folder(self) -> bool {
-        matches!(self, Self::Proof)
+        matches!(self, Self::Hl7v2 | Self::Proof)
     }
 }
 
@@ -49,6 +74,12 @@ pub struct ExportRequest {
     pub format: Format,
     /// These channels only; all the caller may read if none. In a proof the others stay as leaves.
     pub channels: Option<Vec<ChannelId>>,
+    /// Entries about these plan items only.
+    pub items: Option<Vec<ItemId>>,
+    /// Entries of these record classes only; what has no class is the care record.
+    pub classes: Option<Vec<Class>>,
+    /// These entries only.
+    pub entries: Option<Vec<EntryId>>,
     /// Entries at or after this time only.
     pub from: Option<Micros>,
     /// Entries at or before this time only.
@@ -63,7 +94,36 @@ impl ExportRequest {
     /// All of a patient's record in that form.
     #[must_use]
     pub const fn all(patient: PatientId, format: Format) -> Self {
-        Self { patient, format, channels: None, from: None, to: None, since_last: false, with_patient: false }
+        Self {
+            patient,
+            format,
+            channels: None,
+            items: None,
+            classes: None,
+            entries: None,
+            from: None,
+            to: None,
+            since_last: false,
+            with_patient: false,
+        }
+    }
+
+    /// Whether single entries were chosen, rather than all there is between two points: then "since last" has nothing to go by.
+    #[must_use]
+    pub const fn is_picked(&self) -> bool {
+        self.items.is_some() || self.classes.is_some() || self.entries.is_some()
+    }
+
+    /// Whether an entry is asked for; `item` is what it is about now. That something was exported is itself nothing new to export.
+    pub(super) fn takes(&self, fact: &Fact, item: Option<ItemId>) -> bool {
+        let class = || {
+            let told = fact.read::<Classed>().unwrap_or_default().class;
+            told.unwrap_or(Class::CareRecord)
+        };
+        (!self.since_last || fact.kind != kind::EXPORT)
+            && self.entries.as_ref().is_none_or(|entries| entries.contains(&fact.id))
+            && self.items.as_ref().is_none_or(|items| item.is_some_and(|item| items.contains(&item)))
+            && self.classes.as_ref().is_none_or(|classes| classes.contains(&class()))
     }
 }
 

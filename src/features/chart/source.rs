@@ -1,9 +1,13 @@
 //! What an export is written from: pages of the record, decided anew at each, and the plan of what to take of each channel.
 
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
 use super::coverage::{Coverage, common};
 use super::filing::{self, Begun, BegunChannel};
 use super::{ExportRequest, sql};
-use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain;
 use crate::kernel::engine::{Engine, Read};
 use crate::kernel::log::{self, Fact};
@@ -22,6 +26,23 @@ pub(super) struct Part {
     pub fresh: Vec<[i64; 2]>,
     /// What this form had before.
     pub coverage: Coverage,
+}
+
+/// What messages are about that were linked to another plan item after they were posted.
+#[derive(Default)]
+pub(super) struct About(HashMap<ThingId, ItemId>);
+
+impl About {
+    /// The plan item an entry is about now.
+    pub fn item(&self, fact: &Fact) -> Option<ItemId> {
+        self.0.get(&ThingId(fact.id.0)).copied().or(fact.item)
+    }
+}
+
+/// What a re-link names.
+#[derive(Deserialize)]
+struct Named {
+    message: ThingId,
 }
 
 /// The record of one patient as one caller may read it.
@@ -55,6 +76,28 @@ impl Source<'_> {
         }
         parts.sort_by_key(|part| part.begun.id);
         Ok(parts)
+    }
+
+    /// What the messages of these parts are about now, where that was asked for.
+    pub async fn about(&self, request: &ExportRequest, parts: &[Part]) -> Result<About, Stop> {
+        let mut about = About::default();
+        if request.items.is_none() {
+            return Ok(about);
+        }
+        for part in parts {
+            let mut walk = Walk::new(self, part.begun.id, &part.begun.readable);
+            loop {
+                let facts = walk.next().await?;
+                if facts.is_empty() {
+                    break;
+                }
+                for fact in facts.iter().filter(|fact| &*fact.event == "message.relinked") {
+                    let Named { message } = fact.read()?;
+                    about.0.extend(fact.item.map(|item| (message, item)));
+                }
+            }
+        }
+        Ok(about)
     }
 
     /// The entries between the times asked for.

@@ -5,7 +5,6 @@
 mod bundle;
 mod people;
 mod scene;
-mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::export::{Single, counts};
+use super::export::Single;
 use super::source::{Part, Source, Walk};
+use super::survey::Survey;
 use super::{ExportRequest, ExportSummary, Out};
 use crate::features::{channels, notes};
 use crate::kernel::base::{ChannelId, Fault, Stop, ThingId, UserId};
@@ -25,7 +25,6 @@ use crate::kernel::policy::{ChannelKind, Right};
 use bundle::Bundle;
 use people::People;
 use scene::{History, Scene};
-use survey::Survey;
 
 /// Writes the Bundle.
 pub(super) async fn transaction(
@@ -60,6 +59,7 @@ async fn surveyed(
 ) -> Result<(Survey, ExportSummary), Stop> {
     let mut survey = Survey::default();
     let mut summary = ExportSummary::default();
+    let about = source.about(request, parts).await?;
     let plan = {
         let mut cx = source.read().await?;
         let (_, access) = cx.permit_patient(Right::Export, source.patient).await?;
@@ -86,7 +86,7 @@ async fn surveyed(
             for fact in &facts {
                 survey.take(fact)?;
                 let fresh = part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&fact.seq));
-                summary.entries += u64::from(fresh && counts(request, fact));
+                summary.entries += u64::from(fresh && request.takes(fact, about.item(fact)));
             }
         }
         summary.channels += u64::from(summary.entries > before);

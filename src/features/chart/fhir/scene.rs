@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::bundle::{Subject, search};
 use super::people::People;
-use super::survey::{Item, Survey};
 use crate::features::care_plan::{Kind, Standing};
+use crate::features::chart::survey::{Item, Survey};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, UserId};
