@@ -33,6 +33,7 @@
 //! id as its own.
 
 mod coverage;
+pub mod disclosure;
 mod export;
 mod fhir;
 mod filing;
@@ -47,6 +48,7 @@ mod tests;
 
 use serde_json::Value;
 
+use disclosure::shapes::{Disclosures, ListDisclosures};
 pub use export::export;
 pub use out::{Memory, Out};
 pub use proof::{Flaw, Verdict, verify};
@@ -61,13 +63,17 @@ pub struct Chart;
 
 const UNKNOWN: Fault = Fault::Defect("an op or event that is not in the face");
 
-const OPS: &[Op] = &[Op::write(filing::BEGIN, "export").internal(), Op::write(filing::FILE, "export").internal()];
+const OPS: &[Op] = &[
+    Op::write(filing::BEGIN, "export").internal(),
+    Op::write(filing::FILE, "export").internal(),
+    Op::read(disclosure::LIST, "audit").takes::<ListDisclosures>().answers::<Disclosures>(),
+];
 
 const EVENTS: &[Event] = &[Event::of::<filing::Filed>(filing::FILED)];
 
 impl Feature for Chart {
     fn face(&self) -> Face {
-        Face { name: "chart", ops: OPS, events: EVENTS, reacts_to: &[], clear: &[] }
+        Face { name: "chart", ops: OPS, events: EVENTS, reacts_to: &[], clear: &[disclosure::sql::CLEAR_DISCLOSURE] }
     }
 
     fn write<'a>(&'a self, cx: &'a mut Write<'_>, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Reply, Stop>> {
@@ -80,13 +86,22 @@ impl Feature for Chart {
         })
     }
 
-    fn read<'a>(&'a self, _cx: &'a mut Read, _op: &'static str, _data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
-        Box::pin(async { Err(UNKNOWN.into()) })
+    fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
+        Box::pin(async move {
+            match op {
+                disclosure::LIST => disclosure::list(cx, data).await,
+                _ => Err(UNKNOWN.into()),
+            }
+        })
     }
 
-    fn project<'a>(&'a self, _ledger: &'a mut Ledger, _fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
-        // That something was exported changes nothing else.
-        Box::pin(async { Ok(()) })
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            match &*fact.event {
+                filing::FILED => disclosure::project(ledger, fact).await,
+                _ => Ok(()),
+            }
+        })
     }
 
     fn reply(&self, _fact: &Fact) -> Data {

@@ -381,6 +381,9 @@ pub struct Export {
     /// `fhir-transaction`: with an entry for the patient
     #[arg(long)]
     pub with_patient: bool,
+    /// Why it is taken out: stands in the accounting of disclosures
+    #[arg(long, value_name = "TEXT")]
+    pub purpose: Option<String>,
 }
 
 /// From where an export goes on.
@@ -425,6 +428,30 @@ pub enum Report {
         #[arg(long, value_name = "P")]
         patient: Option<String>,
     },
+    /// Where the record of a patient went: date, who took it out, who received it, what, why
+    Disclosures {
+        /// The patient: an id, or `SYSTEM|VALUE` of an identifier
+        #[arg(long, value_name = "P")]
+        patient: String,
+        /// In which form
+        #[arg(long, value_enum, default_value_t = Table::Csv)]
+        format: Table,
+        /// At or after this time (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
+        /// At or before this time (RFC 3339)
+        #[arg(long, value_name = "TIME")]
+        to: Option<String>,
+    },
+}
+
+/// The form of a report.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Table {
+    /// A table (RFC 4180)
+    Csv,
+    /// A Bundle of FHIR R4 AuditEvents
+    Fhir,
 }
 
 /// `verify`

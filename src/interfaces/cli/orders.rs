@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
-use super::arguments::{Export, Keys, Patient, Report, Task, Team, Token, User, UserAdd as UserTyped, Verify};
+use super::arguments::{Export, Keys, Patient, Report, Table, Task, Team, Token, User, UserAdd as UserTyped, Verify};
 use super::commands::{self, Command, File, TeamAdd, TokenIssue, UserAdd};
 
 /// Bytes of a line on standard input: a password has 128 characters at most.
@@ -41,6 +41,9 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
             Command::TeamAdd(TeamAdd { patient, user, role, responsibilities, family: typed.family })
         }
         Task::Report(Report::WrongPatient { patient }) => Command::ReportWrongPatient(patient),
+        Task::Report(Report::Disclosures { patient, format, from, to }) => {
+            Command::ReportDisclosures(commands::Disclosures { patient, fhir: format == Table::Fhir, from, to })
+        }
         Task::Keys(Keys::Status) => Command::KeysStatus,
         Task::Keys(Keys::Public) => Command::KeysPublic,
         Task::Verify(Verify { key, .. }) => Command::VerifyRecord(key),
@@ -66,6 +69,7 @@ pub fn export(typed: Export) -> commands::Export {
         from: typed.from,
         to: typed.to,
         with_patient: typed.with_patient,
+        purpose: typed.purpose,
         path: typed.out.display().to_string(),
     }
 }

@@ -6,6 +6,7 @@ use super::frames::{Error, OF_CONNECTIONS, OVER_HTTP_TOO};
 use super::parts::{ops, pascal, put_error, put_events, put_op, reply_frame};
 use super::schemas::{Schemas, reference};
 use crate::features::care_plan::ImportReport;
+use crate::features::chart::disclosure::Disclosure;
 use crate::features::files::Stored;
 use crate::features::identity::shapes::{SignIn, SignedInAs};
 use crate::kernel::base::Code;
@@ -48,6 +49,7 @@ pub(super) fn document(registry: &Registry, limits: &Limits) -> Value {
         "/v1/intake/email": {"post": email()},
         "/v1/channels/{channel}/files": {"post": upload(&mut schemas)},
         "/v1/channels/{channel}/files/{file}": {"get": download()},
+        "/v1/patients/{patient}/disclosures": {"get": disclosures(&mut schemas)},
         "/v1/ws": {"get": socket()},
         "/v1/events": {"get": events()},
     });
@@ -272,6 +274,28 @@ fn download() -> Value {
     let answer = json!({"description": "Its bytes, always as an attachment", "content": {"*/*": {}}});
     let mut operation = operation("download", "A file of a message or note", "200", answer, &codes);
     operation["parameters"] = json!([id_in_path("channel"), id_in_path("file")]);
+    with_credential(operation)
+}
+
+/// `GET /v1/patients/{patient}/disclosures`
+fn disclosures(schemas: &mut Schemas) -> Value {
+    let one = schemas.sent_of::<Disclosure>();
+    let one = schemas.put("Disclosure", one);
+    let codes = [&SIGNED_IN[..], &[Code::Invalid, Code::NotFound, Code::TooLarge]].concat();
+    let list = json!({"type": "object", "required": ["disclosures"],
+                      "properties": {"disclosures": {"type": "array", "items": one}}});
+    let mut answer = json_answer("When the record left, who took it out, who received it, what it was and why", &list);
+    answer["content"]["text/csv"] = json!({"schema": {"type": "string"}});
+    answer["content"]["application/fhir+json"] = json!({"schema": {"type": "object"}});
+    let mut operation =
+        operation("disclosures", "The accounting of disclosures (45 CFR 164.528)", "200", answer, &codes);
+    let time = |name: &str, what: &str| json!({"name": name, "in": "query", "description": what, "schema": {"type": "string", "format": "date-time"}});
+    operation["parameters"] = json!([
+        id_in_path("patient"),
+        {"name": "format", "in": "query", "description": "`json` if none", "schema": {"enum": ["json", "csv", "fhir"]}},
+        time("from", "At or after"),
+        time("to", "At or before"),
+    ]);
     with_credential(operation)
 }
 

@@ -13,7 +13,7 @@ use super::caller::signed_in;
 use super::origin::is_local;
 use super::problem::{json, no_method, no_route, problem};
 use super::site::Site;
-use super::{files, guard, health, imports, intake, ops, page, published, sessions};
+use super::{disclosures, files, guard, health, imports, intake, ops, page, published, sessions};
 use crate::kernel::base::Refusal;
 use crate::kernel::policy::Roles;
 
@@ -32,6 +32,7 @@ pub fn routes(site: Site, more: Router) -> Router {
         .route("/v1/imports", post(imports::import))
         .route("/v1/intake/email", post(intake::email))
         .route("/v1/ops", post(ops::ops))
+        .route("/v1/patients/{patient}/disclosures", get(disclosures::report))
         .route("/v1/sessions", post(sessions::open))
         .route("/v1/sessions/{which}", delete(sessions::end))
         .route("/v1/ws-tickets", post(sessions::ticket))

@@ -85,6 +85,8 @@ pub enum Right {
     ImportPlan,
     /// Take the record out.
     Export,
+    /// See where the record went: the accounting of disclosures.
+    AccountForDisclosures,
     /// Accounts, configuration, keys.
     Administer,
     /// What came before the wrong eyes: reports without content.
@@ -241,7 +243,15 @@ fn standing(subject: &Subject, access: &Access, now: Micros) -> Option<Member> {
 
 /// Whether a right is left where a record is read-only: looking, taking it out, ending access, opening it again.
 const fn outlasts_closing(right: Right) -> bool {
-    matches!(right, Right::SeePatient | Right::Read | Right::Export | Right::EndMembership(_) | Right::CloseRecord)
+    matches!(
+        right,
+        Right::SeePatient
+            | Right::Read
+            | Right::Export
+            | Right::AccountForDisclosures
+            | Right::EndMembership(_)
+            | Right::CloseRecord
+    )
 }
 
 fn closed() -> Refusal {
@@ -267,13 +277,17 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
+    let officer = subject.roles.has(Roles::PRIVACY_OFFICER) || subject.roles.has(Roles::RECORD_OFFICER);
+    if right == Right::AccountForDisclosures && officer {
+        return Ok(permit(Basis::Role, Member::default()));
+    }
     let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;
     let basis = if member.family { Basis::Family } else { Basis::Team };
     let staff = !member.family;
     let leads = member.lead || (staff && access.lead(now).is_none());
     let allowed = match right {
         Right::SeePatient => true,
-        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => leads,
+        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord | Right::AccountForDisclosures => leads,
         Right::HandOff => staff,
         Right::AnswerHandoff(to) => staff && to == subject.user,
         Right::WithdrawHandoff(user) | Right::Cover(user) => staff && (leads || user == subject.user),
@@ -377,6 +391,9 @@ fn missing(right: Right) -> Refusal {
         Right::AnswerHandoff(_) => "Only the person it is offered to answers a handoff.",
         Right::WithdrawHandoff(_) => "Only who offered it, or the lead, takes a handoff back.",
         Right::Cover(_) => "Only the person who is away, or the lead, names who stands in.",
+        Right::AccountForDisclosures => {
+            "Where a record went is shown to the lead, the privacy officer and the record officer."
+        }
         Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
         Right::Document | Right::HandOff => "This is written by staff.",
         Right::Export => "Exports are made by staff of the care team or a record officer.",

@@ -69,7 +69,7 @@ fn in_channel(right: Right) -> u16 {
 fn at_patient(right: Right) -> u16 {
     match right {
         Right::SeePatient => is::EVERYBODY,
-        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord => is::LEADS,
+        Right::ManageTeam | Right::ManageChannels | Right::CloseRecord | Right::AccountForDisclosures => is::LEADS,
         Right::HandOff => is::STAFF | is::COMMAND_LINE,
         Right::AnswerHandoff(to) if to == user(0) => is::STAFF | is::COMMAND_LINE,
         Right::WithdrawHandoff(of) | Right::Cover(of) if of == user(0) => is::STAFF | is::COMMAND_LINE,
@@ -189,9 +189,19 @@ impl Case {
         }
     }
 
+    /// Whether it is allowed by a server role, without standing at the patient.
+    fn officer(&self) -> bool {
+        let is = |role| self.subject.roles.has(role);
+        match self.right {
+            Right::Export => is(Roles::RECORD_OFFICER),
+            Right::AccountForDisclosures => is(Roles::RECORD_OFFICER) || is(Roles::PRIVACY_OFFICER),
+            _ => false,
+        }
+    }
+
     fn verdict_at_patient(&self) -> Verdict {
         let lately = self.subject.stepped_up_until > NOW || self.subject.command_line;
-        let officer = self.right == Right::Export && self.subject.roles.has(Roles::RECORD_OFFICER);
+        let officer = self.officer();
         if self.stands().is_none() && !self.subject.command_line && !officer {
             return Verdict::Hidden;
         }
@@ -201,7 +211,9 @@ impl Case {
         if self.right == Right::Export && !lately {
             return Verdict::Forbidden;
         }
-        let stays = [Right::SeePatient, Right::Read, Right::Export, Right::CloseRecord].contains(&self.right)
+        let looks = [Right::SeePatient, Right::Read, Right::Export, Right::AccountForDisclosures];
+        let stays = looks.contains(&self.right)
+            || self.right == Right::CloseRecord
             || matches!(self.right, Right::EndMembership(_));
         if self.access.closed && !stays { Verdict::Archived } else { Verdict::Allowed }
     }
@@ -294,6 +306,7 @@ fn right() -> impl Strategy<Value = Right> {
             Right::RegisterPatient,
             Right::ImportPlan,
             Right::Export,
+            Right::AccountForDisclosures,
             Right::Administer,
             Right::ReviewPrivacy,
             Right::OwnAccount,
@@ -347,7 +360,7 @@ proptest! {
     fn without_standing_everything_is_as_if_it_were_not_there(mut case in case()) {
         case.subject.command_line = false;
         case.access.members.remove(&case.subject.user);
-        let officer = case.right == Right::Export && case.subject.roles.has(Roles::RECORD_OFFICER);
+        let officer = case.officer();
         let text = |object| decide(&case.subject, case.right, object, NOW).expect_err("refused").to_json().to_string();
         prop_assert_eq!(text(case.in_its_channel()), text(Object::Channel(None)));
         if !officer {
@@ -406,8 +419,7 @@ proptest! {
         case.subject.command_line = false;
         case.access.members.remove(&case.subject.user);
         prop_assert_eq!(case.decided(case.in_its_channel()).0, Verdict::Hidden);
-        let officer = case.right == Right::Export && case.subject.roles.has(Roles::RECORD_OFFICER);
-        if !officer {
+        if !case.officer() {
             prop_assert_eq!(case.decided(case.at_its_patient()).0, Verdict::Hidden);
         }
         if case.decided(Object::Server).0 == Verdict::Allowed {

@@ -131,7 +131,8 @@ async fn notes_and_exports(play: &mut Play) {
                       "text": "Dose unchanged until Friday", "decisions": ["Blood count on Friday"]});
     play.make("note", "nurse", "note.log", note).await;
     let out = play.server.house.path("out.ndjson");
-    play.server.cli(&["export", "--patient", &patient, "--format", "ndjson", "--out", out.to_str().unwrap()]).await;
+    let typed = ["export", "--patient", &patient, "--format", "ndjson", "--out", out.to_str().unwrap()];
+    play.server.cli(&[&typed[..], &["--purpose", "Asked for by the patient"]].concat()).await;
     let doctor = play.actors["doctor"].person.id.clone();
     play.run("lead", "team.remove", json!({"patient": patient, "user": doctor, "reason": "Dialysis ended"})).await;
 }
@@ -246,6 +247,7 @@ async fn wrong_patient(play: &mut Play) {
     let socket = play.server.socket(&officer).await;
     play.actors.insert("officer", super::Actor { person: officer, socket });
     play.run("officer", "wrong_patient.list", json!({})).await;
+    play.run("officer", "disclosure.list", json!({"patient": play.id("patient"), "limit": 1})).await;
 }
 
 async fn tasks(play: &mut Play) {

@@ -27,6 +27,9 @@ pub struct Export {
     pub to: Option<String>,
     /// With an entry for the patient.
     pub with_patient: bool,
+    /// Why it is taken out.
+    #[serde(default)]
+    pub purpose: Option<String>,
     /// Where the command line writes it, as typed: for the answer.
     pub path: String,
 }
@@ -43,6 +46,7 @@ pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &m
         to: time("to", asked.to.as_deref())?,
         since_last: asked.since_last,
         with_patient: asked.with_patient,
+        purpose: asked.purpose,
         ..ExportRequest::all(patient, format)
     };
     let summary = chart::export(&node.engine, &subject, request, out).await?;

@@ -74,6 +74,8 @@ pub enum Command {
     VerifyRecord(Option<String>),
     /// `report wrong-patient`, of one patient or of all
     ReportWrongPatient(Option<String>),
+    /// `report disclosures`
+    ReportDisclosures(Disclosures),
     /// `keys status`
     KeysStatus,
     /// `keys public`
@@ -95,6 +97,7 @@ pub struct Answer {
 
 pub use export::Export;
 pub use patient::File;
+pub use report::Disclosures;
 pub use team::Add as TeamAdd;
 pub use token::Issue as TokenIssue;
 pub use user::Add as UserAdd;
@@ -134,6 +137,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::Export(asked) => export::export(node, subject, asked, out).await,
         Command::VerifyRecord(key) => record::verify(node, key.as_deref()).await,
         Command::ReportWrongPatient(patient) => report::wrong_patient(node, subject, patient.as_deref()).await,
+        Command::ReportDisclosures(asked) => report::disclosures(node, subject, asked).await,
         Command::KeysStatus => keys::status(node).await,
         Command::KeysPublic => keys::public(node).await,
         // A server answers it before it comes here; alone there is no server.

@@ -1,8 +1,10 @@
 //! `report`: what the privacy officer reviews.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, op, patient, text};
+use crate::features::chart::disclosure;
 use crate::kernel::base::Stop;
 use crate::kernel::policy::Subject;
 use crate::server::Node;
@@ -32,6 +34,33 @@ pub(super) async fn wrong_patient(node: &Node, subject: Subject, of: Option<&str
         lines.push("No message was moved.".into());
     }
     Ok(Answer { object: json!({ "messages": messages }), lines, failed: None })
+}
+
+/// `report disclosures`
+#[derive(Serialize, Deserialize)]
+pub struct Disclosures {
+    /// The patient: an id, or `SYSTEM|VALUE`.
+    pub patient: String,
+    /// As FHIR AuditEvents; a table otherwise.
+    pub fhir: bool,
+    /// RFC 3339.
+    pub from: Option<String>,
+    /// RFC 3339.
+    pub to: Option<String>,
+}
+
+/// `report disclosures`: the accounting of disclosures of one patient, the newest first.
+pub(super) async fn disclosures(node: &Node, subject: Subject, asked: Disclosures) -> Result<Answer, Stop> {
+    let patient = patient::named(node, &asked.patient).await?;
+    let times = [asked.from.as_deref(), asked.to.as_deref()];
+    let found = disclosure::all(&node.engine, &subject, patient, times).await?;
+    if asked.fhir {
+        let bundle = disclosure::bundle(&node.engine, patient, &found);
+        return Ok(Answer { lines: vec![bundle.to_string()], object: bundle, failed: None });
+    }
+    let lines = std::iter::once(disclosure::HEADINGS.to_owned()).chain(found.iter().map(disclosure::line));
+    let lines = lines.map(|line| line.trim_end_matches(['\r', '\n']).to_owned()).collect();
+    Ok(Answer { object: json!({ "disclosures": found }), lines, failed: None })
 }
 
 /// A message as lines for a person.
