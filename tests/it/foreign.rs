@@ -19,15 +19,20 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/foreign")
 }
 
+/// A program in `foreign/`.
+pub fn script(name: &str) -> PathBuf {
+    folder().join(name)
+}
+
 /// A program on the path, or the panic that says who installs it.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("there is no {name} on the PATH: tests/run installs it"))
 }
 
 /// Node with the libraries of `foreign/package.json`.
-fn node() -> Command {
+pub fn node() -> Command {
     let modules = folder().join("node_modules/ws");
     assert!(modules.is_dir(), "tests/it/foreign/node_modules is missing: tests/run makes it (npm ci)");
     Command::new(program("node"))

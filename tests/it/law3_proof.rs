@@ -1,11 +1,12 @@
 //! Law 3 for a proof folder that has left the house: `verify PATH` needs nothing else, and whatever was done to the folder since is
 //! found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::foreign::{node, program, script};
 use super::server::{House, Server};
 use super::ward::Ward;
 
@@ -35,6 +36,12 @@ impl Proof {
         for name in ["a", "b", "c"] {
             ward.says(&server, name, "staff", "goal").await;
         }
+        let headers = format!("Authorization: Bearer {}\r\nX-File-Name: lab.txt\r\n", ward.lead.token);
+        let route = format!("POST /v1/channels/{}/files", ward.id("staff"));
+        let file = server.request(&route, &headers, b"Potassium 6.1").await.json()["id"].clone();
+        let attached =
+            json!({"channel": ward.id("staff"), "item": ward.id("goal"), "text": "see there", "files": [file]});
+        server.run(&ward.lead, "message.post", attached).await;
         let path = server.house.path("proof");
         let out = path.display().to_string();
         server.cli(&["export", "--patient", ward.id("patient"), "--format", "proof", "--out", &out]).await;
@@ -181,4 +188,76 @@ async fn entries_and_leaves_moved_by_a_forger_without_the_key_are_found() {
     let mut files = proof.files.clone();
     files.retain(|path, _| !path.starts_with(format!("channels/{}", proof.staff)));
     proof.is_refused("a channel left out", &with_hashes(files)).await;
+}
+
+/// The folder with one byte of a file changed.
+fn flipped(files: &BTreeMap<PathBuf, Vec<u8>>, path: &Path, at: usize) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = files.clone();
+    files.get_mut(path).unwrap()[at] ^= 1;
+    files
+}
+
+both!(the_page_in_the_folder_says_in_a_browser_what_the_program_says);
+async fn the_page_in_the_folder_says_in_a_browser_what_the_program_says() {
+    let proof = Proof::new().await;
+    let leaves = proof.of_staff("leaves");
+    let file = proof.files.keys().find(|path| path.components().any(|part| part.as_os_str() == "files"));
+    let mut without = proof.files.clone();
+    without.remove(&leaves.with_file_name("inclusion"));
+    let folders = [
+        ("whole", proof.files.clone()),
+        ("leaf", with_hashes(flipped(&proof.files, &leaves, 2 * 168 + 90))),
+        ("content", with_hashes(flipped(&proof.files, &proof.of_staff("entries.ndjson"), 900))),
+        ("file", with_hashes(flipped(&proof.files, file.expect("a file in the proof"), 3))),
+        ("missing", without),
+    ];
+    let mut said_by_program = Vec::new();
+    for (name, files) in &folders {
+        let (_, told, sentence) = proof.verified(name, files, &[]).await;
+        said_by_program.push((told, sentence));
+        for (path, bytes) in files {
+            let path = proof.house.path(name).join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    let profile = tempfile::tempdir().unwrap();
+    let mut browser = node();
+    browser.arg(script("verify_page.mjs")).arg(program("chromium")).arg(profile.path());
+    browser.arg(proof.house.path("whole").join("verify.html"));
+    browser.args(folders.iter().map(|(name, _)| proof.house.path(name)));
+    let output = browser.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said.len(), folders.len());
+    for (((name, _), (told, sentence)), page) in folders.iter().zip(&said_by_program).zip(&said) {
+        let faults = told["faults"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if *name == "whole" {
+            assert!(page.contains(&format!("{} entries: complete and unaltered", told["entries"])), "{page}");
+            assert!(page.contains(told["signer"].as_str().unwrap()) && faults.is_empty(), "{page} {told} {sentence}");
+            continue;
+        }
+        if faults.is_empty() {
+            // What could not be checked at all is one sentence.
+            assert!(
+                page.contains("inclusion is missing") && sentence.contains("inclusion is missing"),
+                "{page} {sentence}"
+            );
+            continue;
+        }
+        let line = |fault: &Value| match fault["seq"].as_i64() {
+            Some(seq) => {
+                format!(
+                    "channel {} seq {seq}: {}",
+                    fault["channel"].as_str().unwrap(),
+                    fault["reason"].as_str().unwrap()
+                )
+            }
+            None => fault["reason"].as_str().unwrap().to_owned(),
+        };
+        let by_program: BTreeSet<String> = faults.iter().map(line).collect();
+        let by_page: BTreeSet<String> = page.lines().map(str::to_owned).collect();
+        assert_eq!(by_page, by_program, "{name}");
+    }
 }
