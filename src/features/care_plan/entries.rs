@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::kernel::base::{Fault, ItemId, PatientId, ThingId};
+use crate::kernel::base::{Fault, ItemId, PatientId, ThingId, words};
 use crate::kernel::engine::{Event, Utterance};
 use crate::kernel::log::scan::Line;
 use crate::kernel::policy::Holder;
@@ -17,38 +17,6 @@ pub const ADDED: &str = "plan_item.added";
 pub const CHANGED: &str = "plan_item.changed";
 /// It is over.
 pub const CLOSED: &str = "plan_item.closed";
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$member:meta])* $variant:ident $number:literal $text:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$member])* $variant,)* }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The number in the database.
-            #[must_use]
-            pub const fn number(self) -> i16 { match self { $(Self::$variant => $number,)* } }
-
-            /// From the number in the database.
-            #[must_use]
-            pub fn from_number(number: i16) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.number() == number)
-            }
-
-            /// As on the wire.
-            #[must_use]
-            pub const fn text(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
-
-            /// From the wire.
-            #[must_use]
-            pub fn from_text(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|one| one.text() == text) }
-        }
-    )*};
-}
 
 words! {
     /// What an item is.

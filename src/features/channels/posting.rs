@@ -207,19 +207,7 @@ pub async fn project_posted(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
     // All that is kept beside the entry: an amendment or an answer is checked against it without opening the message.
     let MarksOnly { sbar, ask, priority, respond_minutes, mentions, task } = fact.read()?;
     let form = if sbar.is_some() { Form::Sbar } else { Form::Text };
-    ledger.name_thing(Thing {
-        id: fact.id.into(),
-        kind: ThingKind::Message,
-        patient: fact.patient,
-        channel: fact.channel,
-        item: fact.item,
-        author: fact.by,
-        seq: fact.seq,
-        open: true,
-        shared: false,
-        state: Marks { form, ask }.number(),
-        entry: fact.id,
-    });
+    ledger.name_thing(Thing::made(fact, fact.id.into(), ThingKind::Message, Marks { form, ask }.number()));
     if let Some(task) = task {
         threads::begin(ledger, fact, task).await?;
     }

@@ -52,8 +52,8 @@ pub(super) struct Filing {
 }
 
 /// What the record says of an export. Channels are counted, not named: the plan channel has readers that some channels have not.
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(super) struct Told {
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Told {
     /// [`Format::text`].
     pub format: String,
     /// Entries taken out.

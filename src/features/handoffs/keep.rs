@@ -64,19 +64,7 @@ async fn project_offered(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> 
     let view = View::of(offered);
     view.seal(ledger, &mut row).await?;
     sql::add(ledger.change(), &row).await?;
-    let thing = Thing {
-        id: row.id,
-        kind: ThingKind::Handoff,
-        patient: fact.patient,
-        channel: fact.channel,
-        item: fact.item,
-        author: fact.by,
-        seq: fact.seq,
-        open: true,
-        shared: false,
-        state: row.state,
-        entry: fact.id,
-    };
+    let thing = Thing::made(fact, row.id, ThingKind::Handoff, row.state);
     ledger.name_thing(thing.clone());
     wait(ledger, &row, &view, &thing).await?;
     let id = row.id;

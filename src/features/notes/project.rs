@@ -110,19 +110,7 @@ pub async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
 }
 
 fn thing(fact: &Fact, id: ThingId, state: State) -> Thing {
-    Thing {
-        id,
-        kind: ThingKind::Note,
-        patient: fact.patient,
-        channel: fact.channel,
-        item: fact.item,
-        author: fact.by,
-        seq: fact.seq,
-        open: true,
-        shared: false,
-        state: state.number(),
-        entry: fact.id,
-    }
+    Thing::made(fact, id, ThingKind::Note, state.number())
 }
 
 async fn opened(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::features::channels::Priority;
-use crate::kernel::base::{EntryId, Fault, ItemId, ThingId, UserId};
+use crate::kernel::base::{EntryId, Fault, ItemId, ThingId, UserId, words};
 use crate::kernel::engine::Utterance;
 use crate::kernel::engine::shape::{Due, Time, Title};
 use crate::kernel::log::scan::Line;
@@ -15,37 +15,6 @@ use crate::kernel::policy::Holder;
 pub const CREATED: &str = "task.created";
 /// Something of it changed.
 pub const CHANGED: &str = "task.changed";
-
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$member:meta])* $variant:ident $number:literal $text:literal,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
-        pub enum $name { $($(#[$member])* #[serde(rename = $text)] $variant,)* }
-
-        impl $name {
-            /// Every one, in order.
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The number in the database.
-            #[must_use]
-            pub const fn number(self) -> i16 { match self { $(Self::$variant => $number,)* } }
-
-            /// From the number in the database.
-            #[must_use]
-            pub fn from_number(number: i16) -> Option<Self> {
-                Self::ALL.iter().copied().find(|one| one.number() == number)
-            }
-
-            /// As on the wire.
-            #[must_use]
-            pub const fn text(self) -> &'static str { match self { $(Self::$variant => $text,)* } }
-
-            /// From the wire.
-            #[must_use]
-            pub fn from_text(text: &str) -> Option<Self> { Self::ALL.iter().copied().find(|one| one.text() == text) }
-        }
-    )*};
-}
 
 words! {
     /// How a task stands, and the column of the board it stands in (*task-status*, FHIR R4).

@@ -67,19 +67,7 @@ async fn project_created(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> 
     let task = Task::created(body, &origin);
     let row = row(ledger, &task, None, fact.seq).await?;
     sql::add(ledger.change(), &row).await?;
-    ledger.name_thing(Thing {
-        id: task.id,
-        kind: ThingKind::Task,
-        patient: fact.patient,
-        channel: fact.channel,
-        item: Some(task.item),
-        author: fact.by,
-        seq: fact.seq,
-        open: true,
-        shared: false,
-        state: task.state.number(),
-        entry: fact.id,
-    });
+    ledger.name_thing(Thing::made(fact, task.id, ThingKind::Task, task.state.number()));
     follow(ledger, &task, fact).await
 }
 

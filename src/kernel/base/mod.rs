@@ -8,6 +8,7 @@ pub mod limits;
 pub mod phi;
 pub mod recurrence;
 pub mod refusal;
+mod words;
 pub mod world;
 
 pub use fault::{Fault, Stop};
@@ -15,4 +16,5 @@ pub use id::{ChannelId, EntryId, FileId, ItemId, OrganizationId, PatientId, Sess
 pub use phi::{Phi, Secret};
 pub use recurrence::Recurrence;
 pub use refusal::{Code, Refusal};
+pub(crate) use words::words;
 pub use world::{Micros, World};

@@ -1,5 +1,6 @@
 //! Named things: what an id stands for, without knowing its feature.
 
+use super::Fact;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, PatientId, ThingId, UserId};
 
 /// What kind of thing an id names.
@@ -62,6 +63,26 @@ pub struct Thing {
     pub state: i16,
     /// The entry that made it.
     pub entry: EntryId,
+}
+
+impl Thing {
+    /// What an entry makes: open, about what the entry is about, by its author.
+    #[must_use]
+    pub const fn made(fact: &Fact, id: ThingId, kind: ThingKind, state: i16) -> Self {
+        Self {
+            id,
+            kind,
+            patient: fact.patient,
+            channel: fact.channel,
+            item: fact.item,
+            author: fact.by,
+            seq: fact.seq,
+            open: true,
+            shared: false,
+            state,
+            entry: fact.id,
+        }
+    }
 }
 
 /// The row as it stands in the database.

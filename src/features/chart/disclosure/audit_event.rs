@@ -34,7 +34,7 @@ fn event(one: &Disclosure, patient: PatientId, system: &str, device: Uuid) -> Va
     if let Some(name) = &one.name {
         who["display"] = name.as_str().into();
     }
-    let recipient = one.recipient.as_deref().unwrap_or("A file, handed to whoever took it out");
+    let recipient = one.told.target.as_deref().unwrap_or("A file, handed to whoever took it out");
     let mut event = json!({
         "resourceType": "AuditEvent",
         "id": one.id,
@@ -65,12 +65,12 @@ fn event(one: &Disclosure, patient: PatientId, system: &str, device: Uuid) -> Va
                 "lifecycle": {
                     "system": format!("{TERMINOLOGY}dicom-audit-lifecycle"), "code": "10", "display": "Disclosure",
                 },
-                "description": format!("{}: {} entries of {} channels", one.format, one.entries, one.channels),
-                "detail": [{ "type": "sha256", "valueBase64Binary": crypto::base64(one.sha256.as_bytes()) }],
+                "description": format!("{}: {} entries of {} channels", one.told.format, one.told.entries, one.told.channels),
+                "detail": [{ "type": "sha256", "valueBase64Binary": crypto::base64(one.told.sha256.as_bytes()) }],
             },
         ],
     });
-    if let Some(purpose) = &one.purpose {
+    if let Some(purpose) = &one.told.purpose {
         event["purposeOfEvent"] = json!([{ "text": purpose }]);
     }
     event

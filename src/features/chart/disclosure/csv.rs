@@ -9,20 +9,21 @@ pub const HEADINGS: &str = "date,taken out by,recipient,purpose,format,entries,c
 #[must_use]
 pub fn line(one: &Disclosure) -> String {
     let by = one.name.clone().unwrap_or_else(|| one.by.to_string());
-    let recipient = one.recipient.clone().unwrap_or_else(|| format!("{by} (file)"));
+    let told = &one.told;
+    let recipient = told.target.clone().unwrap_or_else(|| format!("{by} (file)"));
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
     let fields = [
         one.at.clone(),
         by,
         recipient,
-        or_empty(&one.purpose),
-        one.format.clone(),
-        one.entries.to_string(),
-        one.channels.to_string(),
-        or_empty(&one.from),
-        or_empty(&one.to),
-        or_empty(&one.since),
-        one.sha256.clone(),
+        or_empty(&told.purpose),
+        told.format.clone(),
+        told.entries.to_string(),
+        told.channels.to_string(),
+        or_empty(&told.from),
+        or_empty(&told.to),
+        or_empty(&told.since),
+        told.sha256.clone(),
         one.id.to_string(),
     ];
     let mut line = fields.map(|text| field(&text)).join(",");

@@ -81,15 +81,7 @@ fn shown(fact: &Fact, accounts: &HashMap<UserId, Account>) -> Result<Disclosure,
         at: rfc3339(fact.at),
         by: fact.by,
         name: account.map(|account| account.name.clone().into_revealed()),
-        recipient: told.target,
-        purpose: told.purpose,
-        format: told.format,
-        entries: told.entries,
-        channels: told.channels,
-        from: told.from,
-        to: told.to,
-        since: told.since,
-        sha256: told.sha256,
+        told,
     })
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::features::chart::filing::Told;
 use crate::kernel::base::limits::HISTORY_MAX;
 use crate::kernel::base::{EntryId, PatientId, UserId};
 
@@ -36,29 +37,9 @@ pub struct Disclosure {
     /// Their name, where they are staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who received it: a configured target. None: a file, handed to whoever took it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recipient: Option<String>,
-    /// Why, in the words of whoever took it out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<String>,
-    /// In which form.
-    pub format: String,
-    /// How many entries.
-    pub entries: u64,
-    /// Of how many channels.
-    pub channels: u64,
-    /// Entries from this time on, where it was narrowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// Entries up to this time, where it was narrowed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// `last`: only what this form had not had.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// SHA-256 of what left, hex.
-    pub sha256: String,
+    /// What left, to whom and why. Without `target` it was a file, handed to whoever took it out.
+    #[serde(flatten)]
+    pub told: Told,
 }
 
 /// Reply of `disclosure.list`.

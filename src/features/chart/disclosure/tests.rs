@@ -22,10 +22,10 @@ async fn with_two() -> Ward {
 async fn each_export_is_accounted_for_the_newest_first() {
     let ward = with_two().await;
     let told = all(&ward.house.engine, &ward.lead, ward.patient, [None, None]).await.unwrap();
-    let formats: Vec<&str> = told.iter().map(|one| one.format.as_str()).collect();
+    let formats: Vec<&str> = told.iter().map(|one| one.told.format.as_str()).collect();
     assert_eq!(formats, ["proof", "ndjson"]);
-    assert_eq!((told[1].purpose.as_deref(), told[1].by), (Some("=asked by the court"), ward.lead.user));
-    assert!(told[0].entries > 0 && told[0].sha256.len() == 64);
+    assert_eq!((told[1].told.purpose.as_deref(), told[1].by), (Some("=asked by the court"), ward.lead.user));
+    assert!(told[0].told.entries > 0 && told[0].told.sha256.len() == 64);
     let first = all(&ward.house.engine, &ward.lead, ward.patient, [None, Some(&told[1].at)]).await.unwrap();
     assert_eq!(first.len(), 1, "up to a time");
     let page = ward.house.run(&ward.lead, LIST, json!({"patient": ward.patient, "limit": 1})).await;
