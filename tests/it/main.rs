@@ -91,6 +91,7 @@ mod law9_work;
 mod limits;
 mod openapi;
 mod operations;
+mod peers;
 mod postgres_faults;
 mod postgres_place;
 mod presence;
