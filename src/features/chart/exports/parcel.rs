@@ -1,4 +1,4 @@
-//! What is sent at once, and what came of it.
+//! The boundary between a filing and its receiver: what is sent at once, and what came of it. Does not know resources, states or connections.
 
 use std::time::Duration;
 
@@ -86,36 +86,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn stopped(code: &str, words: impl Into<String>) -> Self {
+    /// [`Outcome::Stopped`].
+    #[must_use]
+    pub fn stopped(code: &str, words: impl Into<String>) -> Self {
         Self::Stopped { code: code.to_owned(), words: words.into() }
     }
 
-    pub(super) fn again(words: impl Into<String>) -> Self {
+    /// [`Outcome::Again`], with no time named.
+    #[must_use]
+    pub fn again(words: impl Into<String>) -> Self {
         Self::Again { after: None, words: words.into() }
     }
-}
-
-/// `identifier=` with both parts encoded: what is searched for, and what `If-None-Exist` says.
-pub(super) fn identified(system: &str, value: &str) -> String {
-    format!("identifier={}%7C{}", encoded(system), encoded(value))
-}
-
-/// Percent-encoded but for the unreserved characters of RFC 3986 section 2.3. A comma, `$` and `|` within a value are escaped first
-/// (FHIR R4, search, 3.1.1.5.7).
-fn encoded(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, ',' | '$' | '|' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    let mut encoded = String::with_capacity(escaped.len() + 16);
-    for byte in escaped.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
 }
