@@ -15,7 +15,8 @@ use super::ward::Ward;
 const PATIENCE: Duration = Duration::from_secs(120);
 const PASSWORD: &str = "slow rivers carry stones";
 
-fn folder() -> PathBuf {
+/// Where clients and peers lie.
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/foreign")
 }
 
@@ -33,7 +34,7 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Node with the libraries of `foreign/package.json`.
 pub fn node() -> Command {
-    let modules = folder().join("node_modules/ws");
+    let modules = folder().join("node_modules/@medplum/fhir-router");
     assert!(modules.is_dir(), "tests/it/foreign/node_modules is missing: tests/run makes it (npm ci)");
     Command::new(program("node"))
 }

@@ -35,6 +35,7 @@
 mod coverage;
 pub mod disclosure;
 mod export;
+pub mod exports;
 mod fhir;
 mod filing;
 mod out;
@@ -43,6 +44,7 @@ mod request;
 mod source;
 pub mod sql;
 mod survey;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 

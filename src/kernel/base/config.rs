@@ -1,5 +1,7 @@
 //! Configuration: built-in < TOML file < environment < flags. Unknown names are errors, so that a typing mistake is not a silent default.
 
+pub mod targets;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[files]`
     pub files: Files,
+    /// `[targets.NAME]`
+    pub targets: targets::Targets,
 }
 
 /// Where the record lies, if not in the data folder.
@@ -350,6 +354,7 @@ impl Config {
     /// A sentence.
     pub fn check(&self) -> Result<(), String> {
         self.database.check()?;
+        targets::check(&self.targets)?;
         let limits = &self.limits;
         if !(2..=30).contains(&limits.idle_minutes) {
             return Err("[limits] idle_minutes must be 2 to 30.".into());
