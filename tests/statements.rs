@@ -36,6 +36,7 @@ const RECORD: &[&[Statement]] = &[
     channels::waiting::sql::STATEMENTS,
     notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,
+    chart::exports::sql::STATEMENTS,
     files::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     intake::sql::STATEMENTS,

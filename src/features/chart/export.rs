@@ -52,6 +52,8 @@ pub async fn export(
             to: request.to.map(rfc3339),
             since: request.since_last.then(|| "last".to_owned()),
             sha256: hex(&digest),
+            target: None,
+            purpose: request.purpose.clone(),
         },
         covered: match request.is_picked() {
             // What was left out between two points is still to come.

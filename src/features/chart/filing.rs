@@ -52,8 +52,8 @@ pub(super) struct Filing {
 }
 
 /// What the record says of an export. Channels are counted, not named: the plan channel has readers that some channels have not.
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub(super) struct Told {
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Told {
     /// [`Format::text`].
     pub format: String,
     /// Entries taken out.
@@ -71,6 +71,12 @@ pub(super) struct Told {
     pub since: Option<String>,
     /// SHA-256 of the file in hex; of the manifest, where it is a folder.
     pub sha256: String,
+    /// The configured target that received it; a file if none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Why, in the words of whoever took it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
 }
 
 /// What of one channel went out.

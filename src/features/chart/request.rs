@@ -88,6 +88,8 @@ pub struct ExportRequest {
     pub since_last: bool,
     /// `fhir-transaction`: with an entry for the patient, to be made in a chart that does not know them.
     pub with_patient: bool,
+    /// Why it is taken out, for the accounting of disclosures.
+    pub purpose: Option<String>,
 }
 
 impl ExportRequest {
@@ -105,6 +107,7 @@ impl ExportRequest {
             to: None,
             since_last: false,
             with_patient: false,
+            purpose: None,
         }
     }
 
