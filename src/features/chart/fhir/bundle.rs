@@ -3,21 +3,16 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
-use uuid::{Uuid, uuid};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
+use super::refer::{clean, full_url, is_living, linked, own_id, resolve, search};
+use super::sink::{Origin, Sink};
 use crate::features::chart::export::Single;
-use crate::kernel::base::{Code, Fault, PatientId, Refusal, Stop};
-
-/// Namespace of the `fullUrl` of what we export. A fullUrl differs from the identifier: servers exist that replace every string of a
-/// Bundle that equals one.
-const NAMESPACE: Uuid = uuid!("5f0c3c9a-7d0e-4c0b-9a54-0f5b8c1d6e27");
-
-/// Types that we author and that change: sent as they are now. All others are made once.
-const MUTABLE: [&str; 4] = ["CarePlan", "CareTeam", "Goal", "Task"];
+use crate::kernel::base::{Fault, PatientId, Stop};
 
 /// How the patient is named, who is not ours to make.
-pub(super) enum Subject {
+pub(in crate::features::chart) enum Subject {
     /// By a search the chart resolves.
     Conditional(String),
     /// By an entry of the Bundle.
@@ -35,54 +30,9 @@ pub(super) struct Bundle<'o> {
     entries: u64,
 }
 
-/// The parts of a search by identifier, percent-encoded (RFC 3986 section 2.1).
-pub(super) fn search(system: &str, value: &str) -> String {
-    let mut text = String::from("identifier=");
-    let mut encode = |part: &str| {
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02X}"));
-            }
-        }
-    };
-    encode(system);
-    encode("|");
-    encode(value);
-    text
-}
-
-/// The `fullUrl` of a thing of ours.
-pub(super) fn full_url(id: Uuid) -> String {
-    format!("urn:uuid:{}", Uuid::new_v5(&NAMESPACE, id.as_bytes()))
-}
-
 impl<'o> Bundle<'o> {
     pub fn new(file: Single<'o>, system: String, patient: PatientId, subject: Subject) -> Self {
         Self { file, system, patient, subject, inside: HashSet::new(), entries: 0 }
-    }
-
-    /// An entry with this id of ours will be in the Bundle.
-    pub fn announce(&mut self, id: Uuid) {
-        self.inside.insert(id);
-    }
-
-    /// Writes the resources of one thing. `update`: the receiver has an older state of it. `also` are ids that are in the Bundle besides
-    /// the announced ones.
-    pub fn write(&mut self, resources: Vec<Value>, update: bool, also: &[Uuid]) -> Result<(), Stop> {
-        let mut near: Vec<Uuid> = resources.iter().filter_map(own_id).collect();
-        near.extend_from_slice(also);
-        for mut resource in resources {
-            linked(&resource)?;
-            let id = own_id(&resource).ok_or(Fault::Defect("a resource without an id of ours"))?;
-            let class = resource["resourceType"].as_str().unwrap_or_default().to_owned();
-            self.refer(&mut resource, &near);
-            let resource = clean(resource).unwrap_or_default();
-            let request = self.request(&class, &resource, id, update);
-            self.entry(&json!({ "fullUrl": full_url(id), "resource": resource, "request": request }))?;
-        }
-        Ok(())
     }
 
     /// The patient, to be made in a chart that does not know them.
@@ -97,9 +47,7 @@ impl<'o> Bundle<'o> {
             return json!({ "method": "PUT", "url": format!("{class}/{id}") });
         }
         let search = search(&self.system, &id.to_string());
-        // A header is a Communication that goes on.
-        let header = class == "Communication" && resource.get("payload").is_none();
-        if update || header || MUTABLE.contains(&class) {
+        if update || is_living(resource) {
             json!({ "method": "PUT", "url": format!("{class}?{search}") })
         } else {
             json!({ "method": "POST", "url": class, "ifNoneExist": search })
@@ -124,23 +72,6 @@ impl<'o> Bundle<'o> {
         Ok(self.file.finish())
     }
 
-    /// Turns `Type/<our id>` into what the receiver can resolve.
-    fn refer(&self, value: &mut Value, near: &[Uuid]) {
-        match value {
-            Value::Array(elements) => elements.iter_mut().for_each(|element| self.refer(element, near)),
-            Value::Object(members) => {
-                if let Some(Value::String(reference)) = members.get_mut("reference")
-                    && let Some((class, id)) = ours(reference)
-                {
-                    let resolved = self.resolved(class, id, near);
-                    *reference = resolved;
-                }
-                members.values_mut().for_each(|member| self.refer(member, near));
-            }
-            _ => {}
-        }
-    }
-
     fn resolved(&self, class: &str, id: Uuid, near: &[Uuid]) -> String {
         match &self.subject {
             Subject::Conditional(reference) if id == self.patient.0 => reference.clone(),
@@ -151,49 +82,24 @@ impl<'o> Bundle<'o> {
     }
 }
 
-/// Type and id of a reference to something of ours.
-fn ours(reference: &str) -> Option<(&str, Uuid)> {
-    let (class, id) = reference.split_once('/')?;
-    let typed = !class.is_empty() && class.chars().all(|c| c.is_ascii_alphabetic()) && id.len() == 36;
-    typed.then(|| id.parse().ok().map(|id| (class, id))).flatten()
-}
-
-/// Our id of a resource: its first identifier, or its own id where its type has none.
-fn own_id(resource: &Value) -> Option<Uuid> {
-    let id = resource["identifier"][0]["value"].as_str().or_else(|| resource["id"].as_str())?;
-    id.parse().ok()
-}
-
-/// Law 7: what is said points at a plan item.
-fn linked(resource: &Value) -> Result<(), Refusal> {
-    let says = resource["resourceType"] == "Communication" && resource["payload"].is_array();
-    if !says || resource["about"][0].get("reference").is_some() {
-        return Ok(());
+impl Sink for Bundle<'_> {
+    fn announce(&mut self, id: Uuid) {
+        self.inside.insert(id);
     }
-    Err(Refusal::new(Code::PlanItemRequired)
-        .detail("A message or note points at no care plan item. It cannot be exported like that; link it first."))
-}
 
-/// Takes out what FHIR JSON does not allow (R4, *JSON representation*): null, empty objects, lists and strings; control characters
-/// other than tab and line ends become U+FFFD.
-fn clean(value: Value) -> Option<Value> {
-    match value {
-        Value::Null => None,
-        Value::String(text) if text.is_empty() => None,
-        Value::String(text) => {
-            let foreign = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
-            Some(Value::String(if text.contains(foreign) { text.replace(foreign, "\u{fffd}") } else { text }))
+    fn take(&mut self, resources: Vec<Value>, origin: Origin, near: &[Uuid]) -> Result<(), Stop> {
+        let mut together: Vec<Uuid> = resources.iter().filter_map(own_id).collect();
+        together.extend_from_slice(near);
+        for mut resource in resources {
+            linked(&resource)?;
+            let id = own_id(&resource).ok_or(Fault::Defect("a resource without an id of ours"))?;
+            let class = resource["resourceType"].as_str().unwrap_or_default().to_owned();
+            resolve(&mut resource, &|class, id| self.resolved(class, id, &together));
+            let resource = clean(resource).unwrap_or_default();
+            let request = self.request(&class, &resource, id, origin.update);
+            self.entry(&json!({ "fullUrl": full_url(id), "resource": resource, "request": request }))?;
         }
-        Value::Array(elements) => {
-            let kept: Vec<Value> = elements.into_iter().filter_map(clean).collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
-        }
-        Value::Object(members) => {
-            let kept: Map<String, Value> =
-                members.into_iter().filter_map(|(name, member)| Some((name, clean(member)?))).collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
-        }
-        other => Some(other),
+        Ok(())
     }
 }
 
@@ -201,6 +107,7 @@ fn clean(value: Value) -> Option<Value> {
 mod tests {
     use super::*;
     use crate::features::chart::Memory;
+    use crate::kernel::base::Code;
 
     fn id(n: u128) -> Uuid {
         Uuid::from_u128(n)
@@ -212,7 +119,7 @@ mod tests {
         let subject = Subject::Conditional("Patient?identifier=a%7Cb".into());
         let mut bundle = Bundle::new(file, "https://a.example/id".into(), PatientId(id(1)), subject);
         bundle.announce(id(2));
-        bundle.write(resources, update, &[id(3)])?;
+        bundle.take(resources, Origin { update, ..Origin::default() }, &[id(3)])?;
         bundle.finish()?;
         Ok(serde_json::from_slice(&out.files["bundle.json"]).expect("JSON"))
     }

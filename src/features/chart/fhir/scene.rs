@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::bundle::{Subject, search};
+use super::bundle::Subject;
 use super::people::People;
+use super::refer::search;
 use crate::features::care_plan::{Kind, Standing};
 use crate::features::chart::survey::{Item, Survey};
 use crate::kernel::base::id::DeploymentId;
@@ -18,13 +19,13 @@ use crate::kernel::log::Fact;
 use crate::kernel::policy::{Access, Audience, Holder, PersonKind};
 
 /// All that is known when the first message is written.
-pub(super) struct Scene {
+pub(in crate::features::chart) struct Scene {
     pub system: String,
     pub deployment: DeploymentId,
     pub patient: PatientId,
     pub access: Arc<Access>,
     pub survey: Survey,
-    pub people: People,
+    pub(super) people: People,
     pub now: Micros,
 }
 
@@ -40,6 +41,12 @@ impl History<'_> {
     /// The receiver has an older state.
     pub fn is_update(&self) -> bool {
         self.had.is_some_and(|had| self.changes.iter().any(|change| change.seq > had))
+    }
+
+    /// The plan item it is about now.
+    pub fn item(&self, fact: &Fact) -> Option<ItemId> {
+        let relinked = |change: &Fact| (&*change.event == "message.relinked").then_some(change.item).flatten();
+        self.changes.iter().rev().find_map(relinked).or(fact.item)
     }
 }
 
@@ -121,9 +128,8 @@ impl Scene {
     }
 
     /// What every kind of record is told of its entry. `things` are the messages and notes it names.
-    pub fn context(&self, fact: &Fact, history: &History<'_>, things: &HashMap<Uuid, Value>) -> Value {
-        let relinked = |change: &Fact| (&*change.event == "message.relinked").then_some(change.item).flatten();
-        let item = history.changes.iter().rev().find_map(relinked).or(fact.item);
+    pub(super) fn context(&self, fact: &Fact, history: &History<'_>, things: &HashMap<Uuid, Value>) -> Value {
+        let item = history.item(fact);
         let change = |change: &Fact| {
             json!({
                 "event": *change.event,
@@ -160,7 +166,7 @@ impl Scene {
     }
 
     /// The same for a plan item, with what it says now.
-    pub fn item_context(&self, item: &Item) -> Value {
+    pub(super) fn item_context(&self, item: &Item) -> Value {
         let history = History { changes: &[], had: None };
         let mut context = self.context(&item.fact, &history, &HashMap::new());
         let mut known = self.known(std::iter::once(&item.fact), &HashMap::new());
