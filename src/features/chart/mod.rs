@@ -34,6 +34,7 @@
 
 mod coverage;
 mod export;
+pub mod exports;
 mod fhir;
 mod filing;
 mod out;
