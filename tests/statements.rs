@@ -42,6 +42,7 @@ const RECORD: &[&[Statement]] = &[
     intake::sql::STATEMENTS,
     patients::sql::STATEMENTS,
     care_plan::sql::STATEMENTS,
+    care_plan::arrival::sql::STATEMENTS,
     tasks::sql::STATEMENTS,
     handoffs::sql::STATEMENTS,
 ];

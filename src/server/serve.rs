@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use super::notify::Supervisor;
 use super::status::Status;
 use super::{Folder, Node, Opened, figures};
-use crate::features::{channels, files, identity, patients};
+use crate::features::{channels, chart, files, identity, patients};
 use crate::interfaces::certificate;
 use crate::interfaces::cli::control::{self, Attendant};
 use crate::interfaces::events;
@@ -190,13 +190,15 @@ async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     Ok(jobs)
 }
 
-/// The public keys of a deployment: documents, heads.
+/// The public keys of a deployment: documents, heads, and those it says by who it is to FHIR servers.
 ///
 /// # Errors
 /// Sealed, or the database's.
 pub async fn jwks(node: &Node) -> anyhow::Result<Value> {
     let signer = node.engine.shared().vault.keyring().signer()?;
-    Ok(jwk::set(&[node.document_key().await?.jwk(), jwk::head_key(signer.verifier())]))
+    let mut keys = vec![node.document_key().await?.jwk(), jwk::head_key(signer.verifier())];
+    keys.extend(chart::targets::public_keys(&node.engine.shared().config.targets).await);
+    Ok(jwk::set(&keys))
 }
 
 /// The configured certificate, or the one of the folder.

@@ -66,6 +66,8 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("team.remove", json!({"patient": "@patient", "user": "@me"})),
         ("plan.items", json!({"patient": "@patient"})),
         ("plan.items", json!({"patient": "@patient", "closed": true})),
+        ("plan.conflicts", json!({"patient": "@patient"})),
+        ("plan.conflict.settle", json!({"conflict": "@ITEM", "keep": "ours"})),
         ("plan_item.add", json!({"patient": "@patient", "kind": "barrier", "title": "Probe"})),
         ("plan_item.add", json!({"patient": "@patient", "kind": "goal", "title": "Probe", "addresses": ["@ITEM"]})),
         ("plan_item.change", json!({"item": "@ITEM", "rev": 1, "title": "Probe"})),

@@ -28,9 +28,11 @@ fn shared_channels(access: &Access) -> Vec<ChannelId> {
 }
 
 /// An item that was found, with the standing at its patient.
-struct Found {
-    row: ItemRow,
-    content: Content,
+pub(super) struct Found {
+    /// As it stands.
+    pub row: ItemRow,
+    /// What it says.
+    pub content: Content,
     access: Arc<Access>,
     plan: ChannelId,
 }
@@ -182,15 +184,46 @@ pub(super) async fn change(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
     };
     let addresses = body.addresses.clone().unwrap_or_default();
     names_what_is_there(cx, &found.access, &addresses, body.owner.as_ref().and_then(Option::as_ref)).await?;
+    record_changed(cx, &found, &body).await?;
+    Ok(Reply::Recorded)
+}
+
+/// An item of a patient whose plan the caller was permitted to change.
+pub(super) async fn known(cx: &mut Write<'_>, item: ItemId) -> Result<Found, Fault> {
+    let ledger = cx.ledger();
+    let thing = ledger.thing(ThingId(item.0)).await?.filter(|thing| thing.kind == ThingKind::PlanItem);
+    let thing = thing.ok_or(Fault::Integrity("a plan item without a name"))?;
+    let row = sql::get(ledger.tx(), item).await?.ok_or(Fault::Integrity("a plan item without a row"))?;
+    let content = views::content(&ledger.vault().clone(), &row).await?;
+    let access = ledger.access(thing.patient).await?.ok_or(Fault::Integrity("a patient is not there"))?;
+    Ok(Found { row, content, access, plan: thing.channel })
+}
+
+/// Records a change in the plan channel and, as far as family sees the item, in the shared channels.
+pub(super) async fn record_changed(cx: &mut Write<'_>, found: &Found, body: &Changed) -> Result<(), Stop> {
     let entry = cx.new_id();
-    cx.record(found.plan, CHANGED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
-    if let Some(body) = for_family(cx, &found, &body).await? {
+    cx.record(found.plan, CHANGED, kind::PLAN_ITEM, Some(body.item), entry, body).await?;
+    if let Some(body) = for_family(cx, found, body).await? {
         for channel in shared_channels(&found.access) {
             let entry = cx.new_id();
             cx.record(channel, CHANGED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
         }
     }
-    Ok(Reply::Recorded)
+    Ok(())
+}
+
+/// Records an end likewise.
+pub(super) async fn record_closed(cx: &mut Write<'_>, found: &Found, body: Closed) -> Result<(), Stop> {
+    let entry = cx.new_id();
+    cx.record(found.plan, CLOSED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
+    if found.row.shared {
+        let body = Closed { reason: None, ..body };
+        for channel in shared_channels(&found.access) {
+            let entry = cx.new_id();
+            cx.record(channel, CLOSED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What family is told of a change: nothing of an item they do not see; the whole of one they come to see; of one they see no more
@@ -200,7 +233,7 @@ async fn for_family(cx: &mut Write<'_>, found: &Found, body: &Changed) -> Result
     let mut told = match (before, after) {
         (false, false) => return Ok(None),
         (true, false) => return Ok(Some(Changed { shared: Some(false), ..Changed::of(body.item, body.rev) })),
-        (true, true) => Changed { reason: None, ..body.clone() },
+        (true, true) => Changed { reason: None, source: None, notes: None, ..body.clone() },
         (false, true) => {
             let mut content = found.content.clone();
             body.lay_over(&mut content);
@@ -226,15 +259,7 @@ pub(super) async fn close(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
         Err(refusal) => return Err(with_current(cx, &found, refusal).await),
     };
     let body = Closed { item: command.item, rev, status: command.status.to_owned(), reason: command.reason };
-    let entry = cx.new_id();
-    cx.record(found.plan, CLOSED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
-    if found.row.shared {
-        let body = Closed { reason: None, ..body };
-        for channel in shared_channels(&found.access) {
-            let entry = cx.new_id();
-            cx.record(channel, CLOSED, kind::PLAN_ITEM, Some(body.item), entry, &body).await?;
-        }
-    }
+    record_closed(cx, &found, body).await?;
     Ok(Reply::Recorded)
 }
 
@@ -286,7 +311,7 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
             let said = view.content.clone();
             body.lay_over(&mut view.content);
             let other = body.status.as_ref().is_some_and(|status| *status != row.status);
-            if other || meaning::changed(&said, &view.content) {
+            if other || body.reopened || meaning::changed(&said, &view.content) {
                 sql::add_meaning(ledger.change(), fact.patient, body.item, body.rev, fact.at).await?;
             }
             let seen_anew = body.shared == Some(true) && !row.shared;
@@ -294,6 +319,7 @@ pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Faul
             row.rev = body.rev;
             row.shared = body.shared.unwrap_or(row.shared);
             row.status = body.status.unwrap_or(row.status);
+            row.open |= body.reopened;
             if seen_anew || (row.shared && body.addresses.is_some()) {
                 view.told = shared_only(ledger, &view.content.addresses).await?;
             }

@@ -99,6 +99,9 @@ pub struct Source {
     /// The source only named it: there is no resource behind it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub named_only: bool,
+    /// The source has it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
 }
 
 /// A note of the source, to be read and never changed.
@@ -205,6 +208,15 @@ pub struct Changed {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// It was over, and is open again: its source says so. Said where it is true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reopened: bool,
+    /// Where an imported item came from; not for family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Notes of the source; not for family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Vec<SourceNote>>,
 }
 
 /// Body of `plan_item.closed`.
@@ -270,6 +282,9 @@ impl Changed {
             shared: None,
             status: None,
             reason: None,
+            reopened: false,
+            source: None,
+            notes: None,
         }
     }
 
@@ -304,5 +319,9 @@ impl Changed {
         set(&mut content.owner, self.owner.as_ref());
         set(&mut content.due, self.due.as_ref());
         set(&mut content.addresses, self.addresses.as_ref());
+        set(&mut content.notes, self.notes.as_ref());
+        if self.source.is_some() {
+            content.source.clone_from(&self.source);
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: an item's `rev` is how often it was written; the entry in the plan channel counts, those in shared channels say to
 //! family what they may see of it.
 
-mod arrival;
+pub mod arrival;
 mod change;
 mod chart;
 mod claims;
@@ -19,7 +19,9 @@ mod views;
 
 use serde_json::Value;
 
-pub use arrival::{ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, import_files, kept};
+pub use arrival::{
+    ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, Pulled, import_files, import_pulled, kept,
+};
 pub use claims::{Claim, Next, Weight, Why, claim, release};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 pub use meaning::{Meaning, meaning, meanings};
@@ -44,6 +46,8 @@ const FACE: Face = Face {
         Op::write("plan_item.add", "plan").takes::<shapes::AddItem>().records::<shapes::ItemReply>(),
         Op::write("plan_item.change", "plan").takes::<shapes::ChangeItem>().records::<shapes::ItemReply>(),
         Op::write("plan_item.close", "plan").takes::<shapes::CloseItem>().records::<shapes::ItemReply>(),
+        Op::read("plan.conflicts", "plan").takes::<shapes::OfConflicts>().answers::<shapes::Conflicts>(),
+        Op::write("plan.conflict.settle", "plan").takes::<shapes::SettleConflict>().records::<shapes::ItemReply>(),
         Op::write(arrival::OP, "import").internal(),
     ],
     events: entries::EVENTS,
@@ -62,6 +66,7 @@ impl Feature for CarePlan {
                 "plan_item.add" => change::add(cx, data).await,
                 "plan_item.change" => change::change(cx, data).await,
                 "plan_item.close" => change::close(cx, data).await,
+                "plan.conflict.settle" => arrival::conflicts::settle(cx, data).await,
                 arrival::OP => arrival::bring(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
@@ -72,6 +77,7 @@ impl Feature for CarePlan {
         Box::pin(async move {
             match op {
                 "plan.items" => views::items(cx, data).await,
+                "plan.conflicts" => arrival::conflicts::list(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }
         })

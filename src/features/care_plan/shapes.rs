@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::claims::Next;
 use super::entries::{Code, Kind, Source, SourceNote, Standing};
@@ -182,4 +183,78 @@ pub struct Plan {
     pub items: Vec<PlanItem>,
     /// What waits to be re-linked.
     pub unsorted: Unsorted,
+    /// Items that were changed here and at their source, and wait for the lead; not for family.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<i64>,
+}
+
+/// The conflicts of a plan with its sources.
+#[derive(JsonSchema)]
+pub struct OfConflicts {
+    /// Whose plan.
+    pub patient: PatientId,
+}
+
+/// Which words stand.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Keep {
+    /// The item as it stands here.
+    Ours,
+    /// What the source says.
+    Theirs,
+}
+
+/// Settles a conflict.
+#[derive(JsonSchema)]
+pub struct SettleConflict {
+    /// The conflict.
+    pub conflict: Uuid,
+    /// Which words stand.
+    pub keep: Keep,
+}
+
+/// What one side says of an item.
+#[derive(Serialize, JsonSchema)]
+pub struct Side {
+    /// In one line.
+    pub title: String,
+    /// What else there is to say.
+    pub detail: Option<String>,
+    /// What it is coded as.
+    pub codes: Vec<Code>,
+    /// When it is due.
+    pub due: Option<String>,
+    /// Items it serves.
+    pub addresses: Vec<ItemId>,
+    /// Its state in a word.
+    pub status: String,
+    /// It is over.
+    pub closed: bool,
+}
+
+/// An item that was changed here and at its source.
+#[derive(Serialize, JsonSchema)]
+pub struct Conflict {
+    /// The conflict.
+    pub id: Uuid,
+    /// The item.
+    pub item: ItemId,
+    /// The item's number now.
+    pub rev: i64,
+    /// When the source was last read with a change.
+    pub since: String,
+    /// As it stands here.
+    pub ours: Side,
+    /// As the source has it.
+    pub theirs: Side,
+    /// As the source had it before; null where that is not known any more.
+    pub base: Option<Side>,
+}
+
+/// The conflicts of a plan with its sources.
+#[derive(Serialize, JsonSchema)]
+pub struct Conflicts {
+    /// Oldest first.
+    pub conflicts: Vec<Conflict>,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::arrival::conflicts;
 use super::claims::{Claims, Next};
 use super::entries::{Content, Kind, Standing};
 use super::shapes::Unsorted;
@@ -200,7 +201,11 @@ pub(super) async fn items(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         }
         items.push(shown(row, content, of(&row.id), next, permit.family().then_some(&hidden)));
     }
-    Ok(json!({ "items": items, "unsorted": unsorted }))
+    let mut answer = json!({ "items": items, "unsorted": unsorted });
+    if !permit.family() {
+        answer["conflicts"] = conflicts::count(tx, patient).await?.into();
+    }
+    Ok(answer)
 }
 
 /// What is linked to an item that is there to be left again, and how much of it since before a time.

@@ -43,6 +43,7 @@ mod request;
 mod source;
 pub mod sql;
 mod survey;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 

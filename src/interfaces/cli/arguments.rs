@@ -309,6 +309,15 @@ pub enum Patient {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Read a patient's plan again from a FHIR server of the configuration
+    Pull {
+        /// The server: NAME of `[targets.NAME]`
+        #[arg(long, value_name = "NAME")]
+        target: String,
+        /// The patient: an id, or `SYSTEM|VALUE` of an identifier
+        #[arg(long, value_name = "P")]
+        patient: String,
+    },
     /// List patients
     List,
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use super::arguments::{Export, Keys, Patient, Report, Task, Team, Token, User, UserAdd as UserTyped, Verify};
-use super::commands::{self, Command, File, TeamAdd, TokenIssue, UserAdd};
+use super::commands::{self, Command, File, Pull, TeamAdd, TokenIssue, UserAdd};
 
 /// Bytes of a line on standard input: a password has 128 characters at most.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -31,6 +31,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::Token(Token::List { user }) => Command::TokenList(user),
         Task::Token(Token::Revoke { id }) => Command::TokenRevoke(id),
         Task::Patient(Patient::Import { files }) => Command::PatientImport(read(&files)?),
+        Task::Patient(Patient::Pull { target, patient }) => Command::PatientPull(Pull { target, patient }),
         Task::Patient(Patient::List) => Command::PatientList,
         Task::Team(Team::Add(typed)) => {
             let mut responsibilities: Vec<String> = typed.responsibility.iter().map(word).collect();

@@ -77,6 +77,7 @@ const RECORD: &[Migration] = migrations! {
     24 "0024_drift" Both;
     25 "0025_open_work" Both;
     26 "0026_exports" Both;
+    27 "0027_again" Both;
 };
 
 /// The keys' migrations.

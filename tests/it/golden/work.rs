@@ -15,6 +15,7 @@ pub async fn play(play: &mut Play) {
     checkins(play).await;
     absence(play).await;
     the_end(play).await;
+    sources(play).await;
 }
 
 async fn threads(play: &mut Play) {
@@ -126,4 +127,38 @@ async fn the_end(play: &mut Play) {
     play.name("another patient", &patient);
     play.make("closing", "doctor", "patient.close", json!({"patient": patient, "reason": "Moved away"})).await;
     play.make("reopening", "doctor", "patient.reopen", json!({"patient": patient, "reason": "Came back"})).await;
+}
+
+/// A goal of another system changes there and here.
+async fn sources(play: &mut Play) {
+    let (path, lead) = (play.server.house.path("plan.json"), play.actors["lead"].person.clone());
+    let place = path.display().to_string();
+    let mut patient = String::new();
+    for words in ["Climbs the stairs", "Climbs the stairs to the second floor"] {
+        let subject = json!({"reference": "Patient/p1"});
+        let entries = json!([
+            {"resource": {"resourceType": "Patient", "id": "p1", "name": [{"text": "Marta Lind"}]}},
+            {"resource": {"resourceType": "Goal", "id": "g1", "lifecycleStatus": "active", "subject": subject,
+                          "description": {"text": words}}}]);
+        let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": entries});
+        std::fs::write(&path, bundle.to_string()).unwrap();
+        let report = play.server.cli(&["patient", "import", &place]).await;
+        if !patient.is_empty() {
+            break;
+        }
+        patient = text(&report["patients"][0], "id");
+        play.server.cli(&["team", "add", "--patient", &patient, "--user", "lead", "--role", "Lead", "--lead"]).await;
+        let plan = play.server.run(&lead, "plan.items", json!({ "patient": patient })).await;
+        let goal = plan["items"].as_array().unwrap().iter().find(|item| item["kind"] == "goal").unwrap();
+        play.name("imported goal", &text(goal, "id"));
+        let change = json!({"item": goal["id"], "rev": 1, "title": "Climbs the stairs with help"});
+        play.server.run(&lead, "plan_item.change", change).await;
+    }
+    play.name("imported patient", &patient);
+    play.events().await;
+    let listed = play.run("lead", "plan.conflicts", json!({ "patient": patient })).await;
+    let conflict = text(&listed["conflicts"][0], "id");
+    play.name("conflict", &conflict);
+    let settled = json!({"conflict": conflict, "keep": "theirs"});
+    play.make("imported goal", "lead", "plan.conflict.settle", settled).await;
 }

@@ -8,16 +8,19 @@ use serde_json::json;
 use super::super::change::record_added;
 use super::super::entries::{Added, Content};
 use super::super::sql;
-use super::ImportedPatient;
+use super::again::{self, Plan};
 use super::known::by_hand;
+use super::merge::State;
 use super::parcel::{Parcel, ParcelItem, ParcelPatient, ParcelResource};
 use super::store::{Held, key_mac};
+use super::{ImportedPatient, collections};
 use crate::features::patients::{self, Identity};
 use crate::kernel::base::{Fault, ItemId, PatientId, Refusal, Stop};
 use crate::kernel::engine::{Data, Reply, Write};
 use crate::kernel::policy::Right;
 
 const OTHER_PERSON: &str = "a different person than the patient known by the same identifier";
+const ANOTHER: &str = "another patient than the one that was asked for";
 const SEVERAL: &str = "several patients are known by the same identifiers";
 
 /// Where a patient of the parcel goes.
@@ -85,7 +88,7 @@ pub async fn bring(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
                 }
             },
         };
-        lay_in(cx, patient, source, created).await?;
+        lay_in(cx, patient, source, created, parcel.server.as_deref()).await?;
         match imported.iter_mut().find(|other| other.id == patient) {
             Some(other) => other.items += source.items.len(),
             None => {
@@ -105,9 +108,15 @@ pub async fn bring(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
 async fn charts(cx: &mut Write<'_>, parcel: &Parcel) -> Result<Vec<Chart>, Stop> {
     let mut charts: Vec<Chart> = Vec::with_capacity(parcel.patients.len());
     for (position, source) in parcel.patients.iter().enumerate() {
-        let chart = find(cx, source).await?.unwrap_or_else(|| beside(parcel, &charts, position));
+        let found = find(cx, source).await?;
+        let chart = match parcel.only {
+            Some(only) if found == Some(Chart::Known(only)) => Chart::Known(only),
+            Some(_) => Chart::LeftOut(ANOTHER),
+            None => found.unwrap_or_else(|| beside(parcel, &charts, position)),
+        };
+        // What is gone from a server changes the plan, and nothing of it came.
         if let Chart::Known(patient) = chart
-            && brings_something(cx, patient, source).await?
+            && (parcel.only.is_some() || brings_something(cx, patient, source).await?)
         {
             cx.permit_patient(Right::ImportPlan, patient).await?;
         }
@@ -214,48 +223,77 @@ async fn name_of(cx: &mut Write<'_>, patient: PatientId) -> Result<String, Fault
     Ok(identity.ok_or(Fault::Integrity("a patient without a name"))?.name)
 }
 
-/// Records what is new of a patient's plan and keeps what is new of the rest.
-async fn lay_in(cx: &mut Write<'_>, patient: PatientId, source: &ParcelPatient, created: bool) -> Result<(), Stop> {
+/// Records what is new of a patient's plan and what changed of it, and keeps what is new of the rest.
+async fn lay_in(
+    cx: &mut Write<'_>,
+    patient: PatientId,
+    source: &ParcelPatient,
+    created: bool,
+    server: Option<&str>,
+) -> Result<(), Stop> {
     let mut held = if created { Held::nothing() } else { Held::of(cx.ledger().tx(), patient).await? };
     for resource in &source.resources {
-        held.keep(cx.ledger(), patient, resource, None).await?;
+        held.keep(cx.ledger(), patient, resource, None, None).await?;
     }
     let vault = cx.ledger().vault().clone();
     // Ids first, so that an item may name one that stands after it.
-    let mut ids: HashMap<&str, ItemId> = HashMap::new();
-    let mut new: Vec<&ParcelItem> = Vec::new();
+    let mut plan = Plan { patient, ids: HashMap::new() };
+    let mut known: Vec<ItemId> = Vec::new();
     for item in &source.items {
-        let known = held.item(&vault, &item.resource.key)?;
-        if known.is_none() {
-            new.push(item);
+        if let Some(id) = held.item(&vault, &item.resource.key)? {
+            plan.ids.insert(&item.resource.key, id);
+            known.push(id);
         }
-        ids.insert(&item.resource.key, known.unwrap_or_else(|| ItemId(cx.new_id())));
     }
-    let access = cx.ledger().access(patient).await?.ok_or(Fault::Integrity("a patient is not there"))?;
-    let plan = access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))?;
-    for item in new {
-        let mut addresses = Vec::new();
-        for key in &item.addresses {
-            let addressed = match ids.get(key.as_str()) {
-                Some(id) => Some(*id),
-                None => held.item(&vault, key)?,
-            };
-            addresses.extend(addressed);
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for item in &source.items {
+        let key = item.resource.key.as_str();
+        if let Some(id) = plan.ids.get(key) {
+            if !held.has(&vault, &item.resource)? {
+                changed.push((item, (*id, held.row(&vault, key)?)));
+            }
+            continue;
         }
+        match again::by_identifier(cx, patient, item, &known).await? {
+            Some((id, before)) => {
+                plan.ids.insert(key, id);
+                known.push(id);
+                changed.push((item, (id, Some(before))));
+            }
+            None => {
+                plan.ids.insert(key, ItemId(cx.new_id()));
+                new.push(item);
+            }
+        }
+    }
+    add(cx, &held, &plan, &new).await?;
+    for (item, known) in changed {
+        again::meet(cx, &mut held, &plan, item, known).await?;
+    }
+    for item in &source.items {
+        let id = plan.ids.get(item.resource.key.as_str()).copied();
+        held.keep(cx.ledger(), patient, &item.resource, Some(&item.said), id).await?;
+    }
+    collections::compare(cx, &plan, source, server).await
+}
+
+/// Records items that nobody here knew.
+async fn add(cx: &mut Write<'_>, held: &Held, plan: &Plan<'_>, new: &[&ParcelItem]) -> Result<(), Stop> {
+    let access = cx.ledger().access(plan.patient).await?.ok_or(Fault::Integrity("a patient is not there"))?;
+    let channel = access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))?;
+    for item in new {
+        let State { addresses, .. } = again::state(cx, held, &plan.ids, &item.said).await?;
         let body = Added {
-            id: ids[item.resource.key.as_str()],
-            patient,
+            id: plan.ids[item.resource.key.as_str()],
+            patient: plan.patient,
             kind: Some(item.kind),
             standing: None,
-            content: Content { addresses, ..item.content.clone() },
+            content: Content { addresses, ..item.said.content.clone() },
             shared: false,
-            status: item.status.clone(),
-            closed: item.closed,
+            status: item.said.status.clone(),
+            closed: item.said.closed,
         };
-        record_added(cx, &access, plan, &body).await?;
-    }
-    for item in &source.items {
-        held.keep(cx.ledger(), patient, &item.resource, ids.get(item.resource.key.as_str()).copied()).await?;
+        record_added(cx, &access, channel, &body).await?;
     }
     Ok(())
 }
@@ -267,7 +305,7 @@ async fn keep_loose(cx: &mut Write<'_>, loose: &[ParcelResource]) -> Result<(), 
     }
     let mut held = Held::of(cx.ledger().tx(), PatientId::ZERO).await?;
     for resource in loose {
-        held.keep(cx.ledger(), PatientId::ZERO, resource, None).await?;
+        held.keep(cx.ledger(), PatientId::ZERO, resource, None, None).await?;
     }
     Ok(())
 }

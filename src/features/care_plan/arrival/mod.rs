@@ -1,12 +1,18 @@
 //! Files of another system become patients and plans: what is known is found again, what is new is recorded, and every resource that
 //! came is kept byte for byte.
 //! Does not know: how a resource is read (`import` does), how files come in.
+//! What came before and comes again changed is a new version of what it became; what was changed here, too, waits for the lead.
 //! Invariants: one call is one transaction; a second import of the same files records nothing; no patient is found for somebody who
 //! does not stand at them, so an import tells nobody who else is here.
 
+mod again;
 mod bring;
+mod collections;
+pub(super) mod conflicts;
 mod known;
+mod merge;
 mod parcel;
+pub mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -72,6 +78,18 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+/// What was read of one patient from a server that holds their plan.
+pub struct Pulled {
+    /// The patient. Nobody else is brought in.
+    pub patient: PatientId,
+    /// The server's name in the configuration.
+    pub server: String,
+    /// It is all that the server holds of their plan: what it held before, and is not here, is gone there.
+    pub whole: bool,
+    /// A Bundle.
+    pub bytes: Vec<u8>,
+}
+
 /// Imports files that belong together, as one transaction: all of it or nothing.
 ///
 /// # Errors
@@ -87,6 +105,26 @@ pub async fn import_files(engine: &Engine, subject: &Subject, files: Vec<ImportF
         Err(Stop::Refused(_)) => drop(run(engine, subject, &Parcel::default()).await?),
         Err(stop) => return Err(stop.refusal()),
     }
+    import(engine, subject, files, |parcel| parcel).await
+}
+
+/// Imports what a server holds of a patient who is registered here, as [`import_files`] does.
+///
+/// # Errors
+/// As [`import_files`].
+pub async fn import_pulled(engine: &Engine, subject: &Subject, pulled: Pulled) -> Result<ImportReport, Refusal> {
+    let Pulled { patient, server, whole, bytes } = pulled;
+    let files = vec![ImportFile { name: format!("{server}.json"), bytes }];
+    let server = whole.then_some(server);
+    import(engine, subject, files, |parcel| Parcel { only: Some(patient), server, ..parcel }).await
+}
+
+async fn import(
+    engine: &Engine,
+    subject: &Subject,
+    files: Vec<ImportFile>,
+    with: impl FnOnce(Parcel) -> Parcel,
+) -> Result<ImportReport, Refusal> {
     let reading = read(engine, subject, files).await.map_err(|fault| Stop::Failed(fault).refusal())?;
     let mut not_understood: Vec<LeftOut> = reading
         .not_understood
@@ -94,7 +132,8 @@ pub async fn import_files(engine: &Engine, subject: &Subject, files: Vec<ImportF
         .map(|one| LeftOut { file: one.file.clone(), path: one.path.clone(), reason: one.reason.clone().into_owned() })
         .collect();
     let places: Vec<Option<import::Place>> = reading.patients.iter().map(|patient| patient.place.clone()).collect();
-    let parcel = Parcel::of(reading);
+    let mut parcel = with(Parcel::of(reading));
+    parcel.forget_ours(&own_system(engine));
     let brought = run(engine, subject, &parcel).await?;
     for (position, reason) in brought.left_out {
         let place = places.get(position).cloned().flatten();
@@ -102,6 +141,13 @@ pub async fn import_files(engine: &Engine, subject: &Subject, files: Vec<ImportF
         not_understood.push(LeftOut { file, path, reason });
     }
     Ok(ImportReport { patients: brought.patients, not_understood })
+}
+
+/// `system` of the identifiers that this deployment gives.
+fn own_system(engine: &Engine) -> String {
+    let shared = engine.shared();
+    let set = shared.config.export.identifier_system.clone();
+    set.unwrap_or_else(|| format!("urn:uuid:{}", shared.vault.deployment()))
 }
 
 async fn run(engine: &Engine, subject: &Subject, parcel: &Parcel) -> Result<bring::Brought, Refusal> {

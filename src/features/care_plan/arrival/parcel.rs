@@ -6,9 +6,9 @@ use super::super::entries::{Code, Content, Kind, Source, SourceNote};
 use super::super::import::{self, ItemKind, ItemSource, KeptResource, PatientSource, Reading, ResourceKey};
 use super::super::model::{ACTIVE, CODES_MAX, COMPLETED};
 use crate::features::patients::{IDENTIFIERS_MAX, Identifier, Identity};
-use crate::kernel::base::Phi;
 use crate::kernel::base::limits::TITLE_CHARS_MAX;
 use crate::kernel::base::world::rfc3339;
+use crate::kernel::base::{PatientId, Phi};
 
 /// Characters of the source's notes that an item's entry carries; all of them stay in the kept resource.
 const NOTE_CHARS_MAX: usize = 16_000;
@@ -20,6 +20,12 @@ pub(super) struct Parcel {
     pub patients: Vec<ParcelPatient>,
     /// Of nobody: organizations, practitioners.
     pub loose: Vec<ParcelResource>,
+    /// They are of this patient alone, who is registered: nobody else is brought in, and nobody new.
+    #[serde(default)]
+    pub only: Option<PatientId>,
+    /// All that this server holds of the patient: what it held before, and holds no more, is gone there.
+    #[serde(default)]
+    pub server: Option<String>,
 }
 
 /// One patient of the source.
@@ -40,7 +46,20 @@ pub(super) struct ParcelPatient {
 pub(super) struct ParcelItem {
     /// What it is.
     pub kind: Kind,
-    /// What it says; `addresses` stands beside.
+    /// What the source says of it.
+    pub said: Said,
+    /// Keys of the CarePlans that name it.
+    pub plans: Vec<String>,
+    /// It stood in what was read, and is not only known from before.
+    pub present: bool,
+    /// What it was made of.
+    pub resource: ParcelResource,
+}
+
+/// What a source says of an item.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// Its words; `addresses` stands beside.
     pub content: Content,
     /// Keys of the items it serves.
     pub addresses: Vec<String>,
@@ -48,8 +67,6 @@ pub(super) struct ParcelItem {
     pub status: String,
     /// It is over.
     pub closed: bool,
-    /// What it was made of.
-    pub resource: ParcelResource,
 }
 
 /// One resource, or the part of one that an item was made of.
@@ -74,6 +91,24 @@ impl Parcel {
         Self {
             patients: reading.patients.into_iter().map(ParcelPatient::of).collect(),
             loose: reading.kept_without_patient.into_iter().map(|kept| ParcelResource::of(kept, None)).collect(),
+            only: None,
+            server: None,
+        }
+    }
+}
+
+impl Parcel {
+    /// Leaves out the items that are ours: an item that was filed to a chart and is read again from there is not another one. What
+    /// stands there is kept beside the plan as everything else is.
+    pub(super) fn forget_ours(&mut self, system: &str) {
+        let ours = |json: &str| import::identifiers_of(json).iter().any(|(of, _)| of == system);
+        for patient in &mut self.patients {
+            let plans = patient.resources.iter().filter(|one| one.kind == "CarePlan" && ours(&one.json));
+            let plans: Vec<String> = plans.map(|plan| plan.key.clone()).collect();
+            patient.items.retain(|item| item.resource.kind.is_empty() || !ours(&item.resource.json));
+            for item in &mut patient.items {
+                item.plans.retain(|plan| !plans.contains(plan));
+            }
         }
     }
 }
@@ -133,21 +168,26 @@ impl ParcelItem {
             id: id.filter(|_| kind.is_some()).unwrap_or_else(|| source.key.as_str().to_owned()),
             status: source.source_status.map(str::to_owned),
             named_only: source.flagged,
+            removed: false,
         };
         Self {
             kind: kind_of(source.kind),
-            addresses: source.addresses.iter().map(|key| key.as_str().to_owned()).collect(),
-            status: status.to_owned(),
-            closed: source.closed,
-            content: Content {
-                title: source.title.into_revealed(),
-                detail: source.detail.map(Phi::into_revealed),
-                codes: source.codes.into_iter().take(CODES_MAX).map(code).collect(),
-                owner: None,
-                due: source.due.map(rfc3339),
-                addresses: Vec::new(),
-                source: Some(from),
-                notes: notes(source.notes),
+            plans: source.plans.iter().map(|key| key.as_str().to_owned()).collect(),
+            present: source.place.is_some(),
+            said: Said {
+                addresses: source.addresses.iter().map(|key| key.as_str().to_owned()).collect(),
+                status: status.to_owned(),
+                closed: source.closed,
+                content: Content {
+                    title: source.title.into_revealed(),
+                    detail: source.detail.map(Phi::into_revealed),
+                    codes: source.codes.into_iter().take(CODES_MAX).map(code).collect(),
+                    owner: None,
+                    due: source.due.map(rfc3339),
+                    addresses: Vec::new(),
+                    source: Some(from),
+                    notes: notes(source.notes),
+                },
             },
             resource: ParcelResource {
                 key: source.key.as_str().to_owned(),

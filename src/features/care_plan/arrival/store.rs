@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::super::import;
 use super::super::sql::{self, SourceRow};
-use super::parcel::ParcelResource;
+use super::parcel::{ParcelResource, Said};
 use crate::kernel::base::{Fault, ItemId, PatientId};
 use crate::kernel::crypto::{Purpose, lookup_mac};
 use crate::kernel::engine::Ledger;
@@ -23,6 +25,22 @@ pub struct KeptSource {
     pub item: Option<ItemId>,
     /// Its JSON, byte for byte.
     pub json: String,
+}
+
+/// What is sealed of a resource: itself, and what it said of the item that was made of it.
+#[derive(Serialize)]
+struct Stored<'a> {
+    #[serde(flatten)]
+    resource: &'a ParcelResource,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<&'a Said>,
+}
+
+/// The second half of it.
+#[derive(Deserialize)]
+struct StoredSaid {
+    #[serde(default)]
+    said: Option<Said>,
 }
 
 /// The first version of the system key, for ever: a look-up must find what an older key wrote.
@@ -74,6 +92,11 @@ impl Held {
         Ok(self.by_key.get(key_mac(vault, key)?.as_slice()).and_then(|row| row.item))
     }
 
+    /// The row that holds the newest version of that key.
+    pub(super) fn row(&self, vault: &Vault, key: &str) -> Result<Option<Uuid>, Fault> {
+        Ok(self.by_key.get(key_mac(vault, key)?.as_slice()).map(|row| row.id))
+    }
+
     /// Whether this very resource is held.
     pub(super) fn has(&self, vault: &Vault, resource: &ParcelResource) -> Result<bool, Fault> {
         let content = content_mac(vault, &resource.json)?;
@@ -87,8 +110,9 @@ impl Held {
         ledger: &mut Ledger,
         patient: PatientId,
         resource: &ParcelResource,
+        said: Option<&Said>,
         item: Option<ItemId>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Uuid, Fault> {
         let vault = ledger.vault().clone();
         let key = key_mac(&vault, &resource.key)?.to_vec();
         let content = content_mac(&vault, &resource.json)?.to_vec();
@@ -102,10 +126,11 @@ impl Held {
                 sql::became_item(ledger.change(), row.id, item).await?;
                 row.item = Some(item);
             }
-            return Ok(());
+            return Ok(row.id);
         }
         let id = vault.world().id();
-        let plain = serde_json::to_vec(resource).map_err(|_| Fault::Defect("a resource is not JSON"))?;
+        let plain =
+            serde_json::to_vec(&Stored { resource, said }).map_err(|_| Fault::Defect("a resource is not JSON"))?;
         let sealed = if patient == PatientId::ZERO {
             vault.seal_system(Purpose::View, id, revision, &plain)?
         } else {
@@ -117,7 +142,7 @@ impl Held {
             sql::name(ledger.change(), &mac, id).await?;
         }
         self.by_key.insert(key.clone(), sql::SourceHeld { id, item, mac: key, content, revision });
-        Ok(())
+        Ok(id)
     }
 }
 
@@ -140,12 +165,24 @@ fn names(vault: &Vault, resource: &ParcelResource) -> Result<Vec<[u8; 32]>, Faul
 
 /// Opens a row.
 pub(super) async fn open(vault: &Vault, row: &SourceRow) -> Result<ParcelResource, Fault> {
-    let plain = if row.patient == PatientId::ZERO {
+    let plain = opened(vault, row).await?;
+    serde_json::from_slice(&plain).map_err(|_| Fault::Integrity("an imported resource is not JSON"))
+}
+
+/// What a row said of its item; none where it was kept before that was.
+pub(super) async fn said(vault: &Vault, row: &SourceRow) -> Result<Option<Said>, Fault> {
+    let plain = opened(vault, row).await?;
+    let stored: StoredSaid =
+        serde_json::from_slice(&plain).map_err(|_| Fault::Integrity("an imported resource is not JSON"))?;
+    Ok(stored.said)
+}
+
+async fn opened(vault: &Vault, row: &SourceRow) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    Ok(if row.patient == PatientId::ZERO {
         vault.open_system(Purpose::View, row.id, row.revision, &row.sealed)?
     } else {
         vault.open_view(row.patient, Purpose::View, row.id, row.revision, &row.sealed).await?
-    };
-    serde_json::from_slice(&plain).map_err(|_| Fault::Integrity("an imported resource is not JSON"))
+    })
 }
 
 /// Every resource that imports brought of a patient, the newest version of each, in the order they came: for sending a plan back

@@ -64,6 +64,8 @@ pub enum Command {
     TokenRevoke(String),
     /// `patient import`
     PatientImport(Vec<patient::File>),
+    /// `patient pull`
+    PatientPull(patient::Pull),
     /// `patient list`
     PatientList,
     /// `team add`
@@ -94,7 +96,7 @@ pub struct Answer {
 }
 
 pub use export::Export;
-pub use patient::File;
+pub use patient::{File, Pull};
 pub use team::Add as TeamAdd;
 pub use token::Issue as TokenIssue;
 pub use user::Add as UserAdd;
@@ -129,6 +131,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::TokenList(handle) => token::list(node, subject, handle).await,
         Command::TokenRevoke(id) => token::revoke(node, subject, &id).await,
         Command::PatientImport(files) => patient::import(node, subject, files).await,
+        Command::PatientPull(typed) => patient::pull(node, subject, typed).await,
         Command::PatientList => patient::list(node, subject).await,
         Command::TeamAdd(add) => team::add(node, subject, add).await,
         Command::Export(asked) => export::export(node, subject, asked, out).await,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, columns, op, text};
-use crate::features::care_plan::{self, ImportFile};
+use crate::features::care_plan::{self, ImportFile, ImportReport};
+use crate::features::chart::targets;
 use crate::features::patients;
 use crate::kernel::base::{Fault, PatientId, Refusal, Stop};
 use crate::kernel::crypto::{base64, from_base64};
@@ -18,6 +19,15 @@ pub struct File {
     pub name: String,
     /// Its bytes, base64: a file that is not UTF-8 must not become one on the way.
     pub bytes: String,
+}
+
+/// A plan that is read again.
+#[derive(Serialize, Deserialize)]
+pub struct Pull {
+    /// Name of the server in the configuration.
+    pub target: String,
+    /// An id, or `SYSTEM|VALUE`.
+    pub patient: String,
 }
 
 impl File {
@@ -35,6 +45,22 @@ pub(super) async fn import(node: &Node, subject: Subject, files: Vec<File>) -> R
     };
     let files = files.into_iter().map(read).collect::<Result<Vec<_>, Refusal>>()?;
     let report = care_plan::import_files(&node.engine, &subject, files).await?;
+    let object = serde_json::to_value(&report).map_err(|_| Fault::Defect("a report is JSON"))?;
+    Ok(told(object, &report))
+}
+
+/// Reads a patient's plan again from a configured server.
+pub(super) async fn pull(node: &Node, subject: Subject, typed: Pull) -> Result<Answer, Stop> {
+    let patient = named(node, &typed.patient).await?;
+    let pulled = targets::pull(&node.engine, &subject, &typed.target, patient).await?;
+    let object = serde_json::to_value(&pulled).map_err(|_| Fault::Defect("a report is JSON"))?;
+    let mut answer = told(object, &pulled.report);
+    answer.lines.push(format!("{} resources read from {}", pulled.resources, typed.target));
+    answer.lines.extend(pulled.unread.iter().map(|kind| format!("{kind}: not served there, or not to its end")));
+    Ok(answer)
+}
+
+fn told(object: Value, report: &ImportReport) -> Answer {
     let mut lines = columns(
         &report
             .patients
@@ -47,8 +73,7 @@ pub(super) async fn import(node: &Node, subject: Subject, files: Vec<File>) -> R
     );
     lines.extend(report.not_understood.iter().map(|one| format!("{} {}: {}", one.file, one.path, one.reason)));
     let failed = report.patients.is_empty().then(|| "Nothing was imported.".to_owned());
-    let object = serde_json::to_value(&report).map_err(|_| Fault::Defect("a report is JSON"))?;
-    Ok(Answer { object, lines, failed })
+    Answer { object, lines, failed }
 }
 
 /// The patient of an id, or of `SYSTEM|VALUE`. The last `|` parts them: a value rarely holds one, a system may.

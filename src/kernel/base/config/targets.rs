@@ -351,7 +351,8 @@ mod tests {
         assert_eq!((mllp.cancel, mllp.ack_seconds, mllp.host()), (Cancel::T10, 30, "10.0.0.7"));
         assert_eq!(folder.format, "pdf");
         // What is laid over it from the environment keeps them.
-        let again = config.clone().with_environment([("CARETHREAD_PLAN_UNSORTED_HOURS".into(), "5".into())].into_iter());
+        let again =
+            config.clone().with_environment([("CARETHREAD_PLAN_UNSORTED_HOURS".into(), "5".into())].into_iter());
         assert_eq!(again.unwrap().targets, config.targets);
     }
 
