@@ -28,6 +28,16 @@ pub struct Subject {
     pub command_line: bool,
 }
 
+impl Subject {
+    /// The same person, for what they attested with step-up before and the server files for them later: that counts as stepped up.
+    /// Account, membership and everything else is decided anew, as for everybody.
+    #[must_use]
+    pub const fn attested(mut self) -> Self {
+        self.stepped_up_until = Micros::MAX;
+        self
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Right {
@@ -85,6 +95,8 @@ pub enum Right {
     ImportPlan,
     /// Take the record out.
     Export,
+    /// Put together what is to be taken out, and see what became of it. Nothing leaves by that.
+    DraftExport,
     /// Accounts, configuration, keys.
     Administer,
     /// What came before the wrong eyes: reports without content.
@@ -241,7 +253,12 @@ fn standing(subject: &Subject, access: &Access, now: Micros) -> Option<Member> {
 
 /// Whether a right is left where a record is read-only: looking, taking it out, ending access, opening it again.
 const fn outlasts_closing(right: Right) -> bool {
-    matches!(right, Right::SeePatient | Right::Read | Right::Export | Right::EndMembership(_) | Right::CloseRecord)
+    matches!(right, Right::SeePatient
+            | Right::Read
+            | Right::Export
+            | Right::DraftExport
+            | Right::EndMembership(_)
+            | Right::CloseRecord)
 }
 
 fn closed() -> Refusal {
@@ -267,6 +284,9 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
+    if right == Right::DraftExport && subject.roles.has(Roles::RECORD_OFFICER) {
+        return Ok(permit(Basis::Role, Member::default()));
+    }
     let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;
     let basis = if member.family { Basis::Family } else { Basis::Team };
     let staff = !member.family;
@@ -280,7 +300,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         Right::EndMembership(user) => leads || user == subject.user,
         Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
         Right::ImportPlan => staff && (leads || member.plan),
-        Right::Export => staff,
+        Right::Export | Right::DraftExport => staff,
         _ => false,
     };
     match (allowed, right) {
@@ -379,7 +399,7 @@ fn missing(right: Right) -> Refusal {
         Right::Cover(_) => "Only the person who is away, or the lead, names who stands in.",
         Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
         Right::Document | Right::HandOff => "This is written by staff.",
-        Right::Export => "Exports are made by staff of the care team or a record officer.",
+        Right::Export | Right::DraftExport => "Exports are made by staff of the care team or a record officer.",
         _ => "Your role does not allow this.",
     })
 }
