@@ -37,6 +37,7 @@ const RECORD: &[&[Statement]] = &[
     notes::sql::STATEMENTS,
     chart::sql::STATEMENTS,
     chart::disclosure::sql::STATEMENTS,
+    chart::exports::sql::STATEMENTS,
     files::sql::STATEMENTS,
     identity::sql::STATEMENTS,
     intake::sql::STATEMENTS,

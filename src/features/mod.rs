@@ -33,4 +33,5 @@ pub const FEATURES: &[&dyn Feature] = &[
     &discharge::Discharge,
     &search::Search,
     &chart::Chart,
+    &chart::exports::Exports,
 ];

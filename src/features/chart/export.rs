@@ -65,7 +65,7 @@ pub async fn export(
     Ok(summary)
 }
 
-fn beginning(request: &ExportRequest) -> Data {
+pub(super) fn beginning(request: &ExportRequest) -> Data {
     let mut data = Data::new();
     data.insert("patient".into(), request.patient.to_string().into());
     data.insert("format".into(), request.format.text().into());

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Format, sql};
-use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop};
+use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Reply, Write};
-use crate::kernel::log::site;
+use crate::kernel::log::{Fact, site};
 use crate::kernel::policy::{self, Access, Basis, Interval, Object, Permit, Right, Subject};
 
 /// An export was filed.
@@ -43,7 +43,7 @@ pub(super) struct BegunChannel {
 }
 
 /// What is filed.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Filing {
     pub patient: PatientId,
     #[serde(flatten)]
@@ -79,8 +79,20 @@ pub struct Told {
     pub purpose: Option<String>,
 }
 
+impl Told {
+    /// What coverage is kept by: what a form of file has had, or what a target has.
+    pub(super) fn key(&self) -> String {
+        key(self.target.as_deref(), &self.format)
+    }
+}
+
+/// As [`Told::key`].
+pub(super) fn key(target: Option<&str>, format: &str) -> String {
+    target.map_or_else(|| format.to_owned(), |target| format!("target/{target}"))
+}
+
 /// What of one channel went out.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct CoveredChannel {
     pub channel: ChannelId,
     pub spans: Vec<[i64; 2]>,
@@ -154,17 +166,25 @@ pub(super) async fn begin(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
 
 /// `export.file`: data is a [`Filing`].
 pub(super) async fn file(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
-    let Filing { patient, told, covered } = serde_json::from_value(Value::Object(data.clone()))
+    let filing: Filing = serde_json::from_value(Value::Object(data.clone()))
         .map_err(|_| Fault::Defect("a filing is not what its maker says"))?;
-    cx.permit_patient(Right::Export, patient).await?;
+    cx.permit_patient(Right::Export, filing.patient).await?;
+    let by = cx.subject().user;
+    record(cx, by, filing).await?;
+    Ok(Reply::Recorded)
+}
+
+/// Keeps what the receiver has now, and writes it into the record in the name of whoever answers for it.
+pub(super) async fn record(cx: &mut Write<'_>, by: UserId, filing: Filing) -> Result<Fact, Stop> {
+    let Filing { patient, told, covered } = filing;
     let access = cx.ledger().access(patient).await?.ok_or_else(Refusal::not_found)?;
     let plan = access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))?;
+    let key = told.key();
     for CoveredChannel { channel, spans, horizon } in covered {
-        let mut coverage = sql::coverage(cx.ledger().tx(), patient, &told.format, channel).await?;
+        let mut coverage = sql::coverage(cx.ledger().tx(), patient, &key, channel).await?;
         coverage.cover(&spans, horizon);
-        sql::set_coverage(cx.ledger().change(), patient, &told.format, channel, &coverage).await?;
+        sql::set_coverage(cx.ledger().change(), patient, &key, channel, &coverage).await?;
     }
     let id = cx.new_id();
-    cx.record(plan, FILED, kind::EXPORT, None, id, &Filed { id: EntryId(id), told }).await?;
-    Ok(Reply::Recorded)
+    cx.record_for(by, plan, FILED, kind::EXPORT, None, id, &Filed { id: EntryId(id), told }, &[]).await
 }

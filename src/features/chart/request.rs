@@ -90,6 +90,8 @@ pub struct ExportRequest {
     pub with_patient: bool,
     /// Why it is taken out, for the accounting of disclosures.
     pub purpose: Option<String>,
+    /// The configured target it is for; a file if none.
+    pub target: Option<String>,
 }
 
 impl ExportRequest {
@@ -108,7 +110,13 @@ impl ExportRequest {
             since_last: false,
             with_patient: false,
             purpose: None,
+            target: None,
         }
+    }
+
+    /// By what it is known what the receiver has already.
+    pub(super) fn key(&self) -> String {
+        super::filing::key(self.target.as_deref(), self.format.text())
     }
 
     /// Whether single entries were chosen, rather than all there is between two points: then "since last" has nothing to go by.

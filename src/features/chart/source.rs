@@ -65,7 +65,7 @@ impl Source<'_> {
         let mut cx = self.read().await?;
         let mut parts = Vec::with_capacity(begun.channels.len());
         for begun in begun.channels {
-            let coverage = sql::coverage(cx.tx(), self.patient, request.format.text(), begun.id).await?;
+            let coverage = sql::coverage(cx.tx(), self.patient, &request.key(), begun.id).await?;
             let window = if begun.chosen {
                 common(&begun.readable, &[self.span(&mut cx, request, &begun).await?])
             } else {

@@ -28,6 +28,16 @@ pub struct Subject {
     pub command_line: bool,
 }
 
+impl Subject {
+    /// The same person, for what they attested with step-up before and the server files for them later: that counts as stepped up.
+    /// Account, membership and everything else is decided anew, as for everybody.
+    #[must_use]
+    pub const fn attested(mut self) -> Self {
+        self.stepped_up_until = Micros::MAX;
+        self
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Right {
@@ -87,6 +97,8 @@ pub enum Right {
     Export,
     /// See where the record went: the accounting of disclosures.
     AccountForDisclosures,
+    /// Put together what is to be taken out, and see what became of it. Nothing leaves by that.
+    DraftExport,
     /// Accounts, configuration, keys.
     Administer,
     /// What came before the wrong eyes: reports without content.
@@ -248,6 +260,7 @@ const fn outlasts_closing(right: Right) -> bool {
         Right::SeePatient
             | Right::Read
             | Right::Export
+            | Right::DraftExport
             | Right::AccountForDisclosures
             | Right::EndMembership(_)
             | Right::CloseRecord
@@ -278,7 +291,8 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
     let officer = subject.roles.has(Roles::PRIVACY_OFFICER) || subject.roles.has(Roles::RECORD_OFFICER);
-    if right == Right::AccountForDisclosures && officer {
+    let drafts = right == Right::DraftExport && subject.roles.has(Roles::RECORD_OFFICER);
+    if drafts || (right == Right::AccountForDisclosures && officer) {
         return Ok(permit(Basis::Role, Member::default()));
     }
     let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;
@@ -294,7 +308,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         Right::EndMembership(user) => leads || user == subject.user,
         Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
         Right::ImportPlan => staff && (leads || member.plan),
-        Right::Export => staff,
+        Right::Export | Right::DraftExport => staff,
         _ => false,
     };
     match (allowed, right) {
@@ -396,7 +410,7 @@ fn missing(right: Right) -> Refusal {
         }
         Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
         Right::Document | Right::HandOff => "This is written by staff.",
-        Right::Export => "Exports are made by staff of the care team or a record officer.",
+        Right::Export | Right::DraftExport => "Exports are made by staff of the care team or a record officer.",
         _ => "Your role does not allow this.",
     })
 }

@@ -76,6 +76,7 @@ const RECORD: &[Migration] = migrations! {
     23 "0023_claims" Both;
     24 "0024_drift" Both;
     25 "0025_open_work" Both;
+    26 "0026_exports" Both;
     27 "0027_again" Both;
     28 "0028_disclosure" Both;
 };
