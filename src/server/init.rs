@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::node::{make_document_key, provider, unseal};
+use super::node::{provider, unseal};
 use super::record::Record;
 use super::{Folder, Hold, Node, Opened};
 use crate::features::identity;
@@ -20,7 +20,7 @@ use crate::kernel::crypto::keyring::{Keyring, new_key};
 use crate::kernel::crypto::provider::create_key_file;
 use crate::kernel::crypto::{KeyOwner, KeyProvider};
 use crate::kernel::engine::Silent;
-use crate::kernel::log::Vault;
+use crate::kernel::log::{Vault, document};
 use crate::kernel::store::{Db, Keys, Schema, WrappedKey, setting};
 
 /// What was made.
@@ -103,7 +103,7 @@ async fn make(folder: &Folder, config: &Config, record: &Record) -> anyhow::Resu
     unseal(&keyring, Arc::clone(&provider), deployment, config, &keys).await?;
     let db = Db::open(&record.record, Schema::Record).await?;
     let vault = Vault::new(keyring, keys.clone(), deployment, world.clone());
-    make_document_key(&db, &vault).await?;
+    document::make_key(&db, &vault).await?;
     fs::create_dir(folder.files()).context("The folder of files cannot be made")?;
     let identity = match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => Files { certificate: certificate.clone(), key: key.clone() }.load()?,

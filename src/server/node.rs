@@ -16,14 +16,11 @@ use crate::kernel::base::config::{Config, KeySource};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::{Fault, World};
 use crate::kernel::crypto::keyring::Keyring;
-use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError, KeyOwner, KeyProvider, Purpose};
+use crate::kernel::crypto::{DocumentKey, EnvProvider, FileProvider, KeyFileError, KeyOwner, KeyProvider};
 use crate::kernel::engine::{Engine, Outlet, Registry, Roll, Shared, patrol};
 use crate::kernel::log::{self, Vault, vault};
 use crate::kernel::policy::Book;
 use crate::kernel::store::{Db, Files, Keys, Location, Schema, setting};
-
-/// What the document key is sealed as: its row and revision under the system key.
-const DOCUMENT_KEY_ROW: Uuid = Uuid::from_bytes(*b"care/documentkey");
 
 /// How long a checkpoint may take at the end; what it leaves is done by the next start.
 const CHECKPOINTER_END: std::time::Duration = std::time::Duration::from_secs(2);
@@ -134,10 +131,7 @@ impl Node {
     /// Sealed, the database's, or it is missing.
     pub async fn document_key(&self) -> Result<DocumentKey, Fault> {
         let shared = self.engine.shared();
-        let sealed = setting::get(&mut shared.db.read().await?, setting::DOCUMENT_KEY)
-            .await?
-            .ok_or(Fault::Integrity("there is no document key"))?;
-        DocumentKey::from_pkcs8(&shared.vault.open_system(Purpose::Integration, DOCUMENT_KEY_ROW, 1, &sealed)?)
+        log::document::key(&shared.db, &shared.vault).await
     }
 
     /// Finishes what is queued and closes the databases; the folder is free when the last clone is gone.
@@ -151,18 +145,6 @@ impl Node {
         self.engine.stop().await;
         keys.db().close().await;
     }
-}
-
-/// Draws the document key and keeps it sealed: what `init` does once.
-///
-/// # Errors
-/// Sealed, or the database's.
-pub(super) async fn make_document_key(db: &Db, vault: &Vault) -> Result<(), Fault> {
-    let key = DocumentKey::generate()?;
-    let sealed = vault.seal_system(Purpose::Integration, DOCUMENT_KEY_ROW, 1, key.pkcs8())?;
-    let mut tx = db.write().await?;
-    setting::put(&mut tx, setting::DOCUMENT_KEY, &sealed).await?;
-    Ok(tx.commit().await?)
 }
 
 /// The key-encryption key from where the configuration says.

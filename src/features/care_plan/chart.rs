@@ -103,7 +103,11 @@ fn condition(context: &Value, item: &Added) -> Value {
     let clinical = (!error).then(|| coded("http://terminology.hl7.org/CodeSystem/condition-clinical", clinical));
     let verification =
         error.then(|| coded("http://terminology.hl7.org/CodeSystem/condition-ver-status", "entered-in-error"));
-    let barrier = (item.kind == Some(Kind::Barrier)).then(|| json!([{ "text": "Barrier" }]));
+    // What stands in the way of care: US Core's tag for social determinants of health, and our word.
+    let barrier = (item.kind == Some(Kind::Barrier)).then(|| {
+        let sdoh = json!({ "system": "http://hl7.org/fhir/us/core/CodeSystem/us-core-category", "code": "sdoh" });
+        json!([{ "coding": [sdoh], "text": "Barrier" }])
+    });
     json!({
         "resourceType": "Condition",
         "identifier": identifier(context, item),

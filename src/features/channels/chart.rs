@@ -9,10 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answers;
-use super::message::{Amended, Posted, Retracted};
+use super::message::{Amended, Posted, Priority, Retracted};
 use super::posting;
 use super::words::Words;
 use crate::kernel::base::ThingId;
+use crate::kernel::base::world::{parse_rfc3339, rfc3339_millis};
 use crate::kernel::log::Fact;
 
 /// What stands for the words of a message that was taken back, whoever took it back.
@@ -85,6 +86,12 @@ impl<'a> Offered<'a> {
         self.list("recipients").iter().filter(|one| one["reference"] != *author).cloned().collect()
     }
 
+    /// The files of the entry as *Attachment*: with their bytes where there is room for them, else by name, size and SHA-256.
+    #[must_use]
+    pub fn attachments(self) -> Vec<Value> {
+        self.list("files").iter().map(attachment).collect()
+    }
+
     /// A Provenance about `target`, by a person and this server.
     #[must_use]
     pub fn provenance(self, id: &str, target: &[String], activity: &str, recorded: &Value, who: &Value) -> Value {
@@ -101,6 +108,26 @@ impl<'a> Offered<'a> {
     }
 }
 
+/// A file of `files` as *Attachment* (FHIR R4): `hash` is the SHA-1 of `data`. One without data says in its title what it is known by.
+#[must_use]
+pub fn attachment(file: &Value) -> Value {
+    let text = |name: &str| file[name].as_str().unwrap_or_default();
+    let title = match (file.get("name"), file.get("data")) {
+        (None, _) => format!("File {}: not readable for whoever exported this", text("id")),
+        (_, Some(_)) => chart_text(text("name")),
+        (_, None) => {
+            format!("{} ({} bytes, SHA-256 {}; not included)", chart_text(text("name")), file["size"], text("sha256"))
+        }
+    };
+    without_empty(json!({
+        "contentType": file["type"],
+        "data": file["data"],
+        "size": file["size"],
+        "hash": file["sha1"],
+        "title": title,
+    }))
+}
+
 /// One code of *v3-ParticipationMode*.
 #[must_use]
 pub fn participation_mode(code: &str, display: &str) -> Value {
@@ -110,8 +137,24 @@ pub fn participation_mode(code: &str, display: &str) -> Value {
 /// A text as FHIR holds one: no control characters but tab and line ends (*string*, FHIR R4).
 #[must_use]
 pub fn chart_text(text: &str) -> String {
-    let allowed = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    let allowed = |c: char| match c {
+        '\t' | '\n' | '\r' => true,
+        // XML has no place for them in a narrative.
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    };
     text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+}
+
+/// A kept time as a FHIR `dateTime` (R4 datatypes), which has seconds; a day stays one, anything else is none.
+#[must_use]
+pub fn date_time(kept: &str) -> Option<String> {
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+    if matches!(kept.len(), 4 | 7 | 10) && digits(kept) {
+        return Some(kept.to_owned());
+    }
+    let seconds = kept.as_bytes().get(16) == Some(&b':');
+    parse_rfc3339(kept).ok().map(|at| if seconds { kept.to_owned() } else { rfc3339_millis(at) })
 }
 
 /// A generated narrative: each line a paragraph, everything escaped, nothing active.
@@ -204,9 +247,19 @@ pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
 fn message(fact: &Fact, offered: Offered<'_>, posted: Posted) -> Vec<Value> {
     let changes = offered.list("changes");
     let current = current(posted.words, changes);
-    let said = Said { to: posted.reply_to, text: current.words.plain(), retracted: current.retracted };
+    let urgent = posted.priority.is_some_and(|priority| priority != Priority::Routine);
+    let said = Said {
+        category: if urgent { "alert" } else { "notification" },
+        to: posted.reply_to,
+        files: true,
+        retracted: current.retracted,
+        ..Said::of("Care team message", current.words.plain())
+    };
     let mut communication = said.communication(fact, offered);
-    communication["priority"] = posted.priority.map(super::message::Priority::text).into();
+    communication["priority"] = posted.priority.map(Priority::text).into();
+    if let Some(task) = posted.task.and_then(|task| offered.known(&task.to_string())) {
+        communication["about"].as_array_mut().into_iter().for_each(|about| about.push(task.clone()));
+    }
     communication["note"] = changes.iter().filter_map(remark).collect();
     let mut resources = vec![without_empty(communication)];
     let id = fact.id.to_string();
@@ -225,21 +278,39 @@ struct Understood {
 /// What was understood of a message, in response to it. It goes with the message where that went to the wrong patient.
 fn check_back(fact: &Fact, offered: Offered<'_>, answer: Understood) -> Value {
     let retracted = offered.list("changes").iter().find_map(|one| change(one, posting::RETRACTED)).map(reason);
-    let said = Said { to: Some(answer.message), text: answer.text, retracted };
+    let said = Said { to: Some(answer.message), retracted, ..Said::of("Check-back", answer.text) };
     without_empty(said.communication(fact, offered))
 }
 
 /// What somebody wrote, as it stands now.
-struct Said {
-    to: Option<ThingId>,
-    text: String,
+pub struct Said<'s> {
+    /// What we call such words.
+    pub kind: &'s str,
+    /// A code of *communication-category*.
+    pub category: &'s str,
+    /// The message or handoff it answers.
+    pub to: Option<ThingId>,
+    /// The words.
+    pub text: String,
     /// Why it was taken back.
-    retracted: Option<String>,
+    pub retracted: Option<String>,
+    /// With the files of the entry.
+    pub files: bool,
+    /// Part of the conversation it stands in: what stands in the plan channel is part of none.
+    pub threaded: bool,
 }
 
-impl Said {
-    fn communication(self, fact: &Fact, offered: Offered<'_>) -> Value {
-        let Self { to, text, retracted } = self;
+impl<'s> Said<'s> {
+    /// Words of that kind in a conversation, a notification that answers nothing.
+    #[must_use]
+    pub const fn of(kind: &'s str, text: String) -> Self {
+        Self { kind, category: "notification", to: None, text, retracted: None, files: false, threaded: true }
+    }
+
+    /// The Communication, with members that may be empty.
+    #[must_use]
+    pub fn communication(self, fact: &Fact, offered: Offered<'_>) -> Value {
+        let Self { kind, category, to, text, retracted, files, threaded } = self;
         let content = if retracted.is_some() { RETRACTED_TEXT.into() } else { chart_text(&text) };
         // Only a message can be answered in FHIR; a reply to a note stands beside it by its item.
         let answered = to.and_then(|to| offered.known(&to.to_string()).cloned());
@@ -248,25 +319,30 @@ impl Said {
         let who = offered.get("author")["display"].as_str().unwrap_or_default();
         let head = format!("{who}, {}", offered.text("recorded"));
         let item = offered.get("item")["display"].as_str().unwrap_or_default();
+        let attached = if files && retracted.is_none() { offered.attachments() } else { Vec::new() };
+        let names: Vec<&str> = attached.iter().filter_map(|one| one["title"].as_str()).collect();
+        let mut payload = vec![json!({ "contentString": content })];
+        payload.extend(attached.iter().map(|one| json!({ "contentAttachment": one })));
         json!({
             "resourceType": "Communication",
             "meta": {"security": offered.security()},
-            "text": narrative(&[&head, item, &content]),
+            "text": narrative(&[&head, item, &content, &names.join("\n")]),
             "extension": offered.goals(),
             "identifier": [offered.identifier(&fact.id.to_string())],
             "basedOn": offered.list("based_on"),
-            "partOf": some(offered.get("header")),
+            "partOf": if threaded { some(offered.get("header")) } else { Vec::new() },
             "inResponseTo": answered.into_iter().collect::<Vec<_>>(),
             "status": if retracted.is_some() { "entered-in-error" } else { "completed" },
             "statusReason": retracted.as_ref().map(|reason| json!({"text": chart_text(reason)})),
-            "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": "notification"}], "text": "Care team message"}],
+            "category": [{"coding": [{"system": format!("{TERMINOLOGY}communication-category"), "code": category}], "text": kind}],
             "medium": participation_mode("ONLINEWRIT", "online written"),
             "subject": offered.get("subject"),
             "about": some(offered.get("item")),
             "sent": offered.get("recorded"),
+            "received": offered.get("received"),
             "recipient": offered.recipients(),
             "sender": offered.get("author"),
-            "payload": [{"contentString": content}],
+            "payload": payload,
         })
     }
 }

@@ -30,7 +30,7 @@ pub use answers::{CHECKED_BACK, answers};
 pub use ask::{Acknowledged, Answer, Ask, CheckedBack, Confirmed, Step};
 use attention::shapes as attended;
 pub use attention::{Hearing, hearing, recall, rings};
-pub use chart::{Offered, chart_text, narrative, participation_mode, without_empty};
+pub use chart::{Offered, Said, attachment, chart_text, date_time, narrative, participation_mode, without_empty};
 pub use held::{Held, drop_held, held_in, hold_until, release_held};
 pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list, spans_of};

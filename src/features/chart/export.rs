@@ -37,7 +37,8 @@ pub async fn export(
         Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
         Format::Proof => proof(&source, &request, &parts, out).await?,
         Format::FhirTransaction => super::fhir::transaction(&source, &request, &parts, out).await?,
-        Format::FhirDocument | Format::Html | Format::Pdf | Format::Hl7v2 => {
+        Format::FhirDocument => super::fhir::document(&source, &request, &parts, out).await?,
+        Format::Html | Format::Pdf | Format::Hl7v2 => {
             return Err(Refusal::invalid("format", "This build does not write that format.").into());
         }
     };

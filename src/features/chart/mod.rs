@@ -24,6 +24,10 @@
 //!   "update": false,                 // the receiver has an older state of it: it is sent again
 //!   "changes": [{"event", "id", "recorded", "author", "had": true, "data": {…}}],   // later entries about it, oldest first; `had`:
 //!                                    // the receiver has that change
+//!   "files": [{"id", "name", "type", "size", "sha256", "sha1"?, "data"?}],   // of the entry; `data` (base64) where there is room for it,
+//!                                    // the id alone where whoever exports may not read it
+//!   "questions": ["…"],              // of the check-in it answers
+//!   "received": "…",                 // when it reached its one reader, if there was one and it is known
 //!   "known": {"<our id>": {"reference", "display"}}       // what the ids in the entry and its changes stand for in the chart
 //! }
 //! ```
@@ -38,6 +42,7 @@ mod export;
 pub mod exports;
 mod fhir;
 mod filing;
+mod lines;
 mod out;
 pub mod proof;
 mod request;
@@ -52,6 +57,8 @@ use serde_json::Value;
 
 use disclosure::shapes::{Disclosures, ListDisclosures};
 pub use export::export;
+pub use fhir::{DocumentVerdict, verify_document};
+pub use lines::{LinesVerdict, verify_lines};
 pub use out::{Memory, Out};
 pub use proof::{Flaw, Verdict, verify};
 pub use request::{ExportRequest, ExportSummary, Format};

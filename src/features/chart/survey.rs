@@ -10,6 +10,7 @@ use crate::features::care_plan::{Added, Changed, Closed};
 use crate::features::patients::{Identity, Membership, Registered};
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
 use crate::kernel::log::Fact;
+use crate::kernel::policy::Holder;
 
 /// A plan item as it stands.
 pub(super) struct Item {
@@ -45,12 +46,14 @@ pub(super) struct Survey {
     places: HashMap<ItemId, usize>,
     pub roles: HashMap<UserId, Role>,
     pub conversations: BTreeMap<ChannelId, Conversation>,
-    /// Later entries about a message or note, oldest first.
+    /// Later entries about a message, note, task or handoff, oldest first.
     pub changes: HashMap<ThingId, Vec<Fact>>,
     /// Where something stands that its name does not say: check-backs, and markers that were documented later.
     pub spoken: HashMap<ThingId, (ChannelId, i64)>,
     /// Those of each message.
     answered: HashMap<ThingId, Vec<ThingId>>,
+    /// What each check-in asked.
+    pub questions: HashMap<ThingId, Vec<String>>,
     /// Everyone who wrote or is named by an entry.
     pub people: BTreeSet<UserId>,
 }
@@ -69,6 +72,38 @@ struct Named {
     name: Option<String>,
     #[serde(default)]
     with: Vec<Participant>,
+}
+
+/// Which task it is, and who it or an offer goes to.
+#[derive(Deserialize)]
+struct Work {
+    #[serde(default)]
+    task: Option<ThingId>,
+    #[serde(default)]
+    owner: Option<Holder>,
+    #[serde(default)]
+    to: Option<UserId>,
+    #[serde(default)]
+    after: Owned,
+}
+
+#[derive(Default, Deserialize)]
+struct Owned {
+    #[serde(default)]
+    owner: Option<Holder>,
+}
+
+/// Which handoff an answer is about.
+#[derive(Deserialize)]
+struct Handoff {
+    handoff: ThingId,
+}
+
+/// What a check-in asks.
+#[derive(Deserialize)]
+struct Asked {
+    id: ThingId,
+    questions: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +159,21 @@ impl Survey {
         Ok(item)
     }
 
-    /// Takes an entry of a conversation.
+    /// Takes an entry about a task, or an offer of work.
+    fn take_work(&mut self, fact: &Fact, work: Work) {
+        self.people.insert(fact.by);
+        let owners = [work.owner, work.after.owner].into_iter().flatten();
+        self.people.extend(owners.filter_map(|owner| match owner {
+            Holder::User(user) => Some(user),
+            Holder::Responsibility { .. } => None,
+        }));
+        self.people.extend(work.to);
+        if let Some(task) = work.task {
+            self.changes.entry(task).or_default().push(fact.clone());
+        }
+    }
+
+    /// Takes an entry of a conversation, or of the plan channel.
     pub fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
         match fact.event.split_once('.') {
             Some(("channel", what)) => {
@@ -147,6 +196,20 @@ impl Survey {
                 if let Some(message) = fact.read::<Named>()?.message {
                     self.answered.entry(message).or_default().push(id);
                 }
+            }
+            Some(("task", _) | ("handoff", "offered")) => self.take_work(fact, fact.read()?),
+            Some(("handoff", _)) => {
+                let handoff = fact.read::<Handoff>()?.handoff;
+                self.people.insert(fact.by);
+                self.changes.entry(handoff).or_default().push(fact.clone());
+            }
+            Some(("checkin", "opened")) => {
+                let Asked { id, questions } = fact.read()?;
+                self.questions.insert(id, questions);
+            }
+            // An addendum is a document of its own: the note stays as it was.
+            Some(("checkin", "answered") | ("note", "addended")) => {
+                self.people.insert(fact.by);
             }
             Some(("message" | "note", _)) => {
                 let Named { message, note, withholds, .. } = fact.read()?;

@@ -3,6 +3,7 @@
 //! Invariants: a schedule, a check-in and its answers are their entries, and the tables only say where these stand; each person
 //! answers once; what waited is posted in the transaction that opens the check-in.
 
+mod chart;
 mod model;
 mod running;
 pub mod shapes;
@@ -95,6 +96,10 @@ impl Feature for Checkins {
 
     fn reply(&self, _fact: &Fact) -> Data {
         Data::new()
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 
     fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {

@@ -3,6 +3,7 @@
 //! Invariant: until it is accepted nothing moves, and whoever has it knows; what is not answered is brought before whoever leads.
 
 mod answers;
+mod chart;
 mod entries;
 mod keep;
 mod model;
@@ -100,6 +101,10 @@ impl Feature for Handoffs {
 
     fn react<'a>(&'a self, cx: &'a mut Write<'_>, fact: &'a Fact) -> Boxed<'a, Result<(), Stop>> {
         Box::pin(waiting::left(cx, fact))
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 
     fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {

@@ -4,15 +4,17 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::model::life::Addended;
 use super::model::{Logged, Medium, Participant};
 use super::{ADDENDED, CONFIRMED, DISPUTED, LOGGED};
-use crate::features::channels::{Offered, Words, chart_text, narrative, participation_mode, without_empty};
+use crate::features::channels::{
+    Offered, attachment, chart_text, date_time, narrative, participation_mode, without_empty,
+};
 use crate::kernel::base::Micros;
-use crate::kernel::base::world::{MINUTE, parse_rfc3339, rfc3339_millis};
+use crate::kernel::base::world::{MINUTE, parse_rfc3339};
 use crate::kernel::crypto;
 use crate::kernel::log::Fact;
 
@@ -55,30 +57,44 @@ fn part(note: Uuid, name: &str) -> Uuid {
     Uuid::new_v5(&note, name.as_bytes())
 }
 
-/// A kept time as a FHIR `dateTime`, which has seconds (R4 datatypes).
-fn date_time(kept: &str) -> String {
-    let seconds = kept.as_bytes().get(16) == Some(&b':');
-    parse_rfc3339(kept).ok().filter(|_| !seconds).map_or_else(|| kept.to_owned(), rfc3339_millis)
+fn time(kept: &str) -> String {
+    date_time(kept).unwrap_or_else(|| kept.to_owned())
 }
 
-/// The resources of a `note.logged`; none for any other entry: what came later is told with the note.
+/// The resources of a `note.logged` or `note.addended`; none for any other entry: what came later is told with the note.
 #[must_use]
 pub fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
-    if &*fact.event != LOGGED {
-        return Vec::new();
-    }
-    let Ok(note) = fact.read::<Logged>() else { return Vec::new() };
     let offered = Offered(context);
+    match &*fact.event {
+        LOGGED => fact.read().map_or_else(|_| Vec::new(), |note| logged(fact, offered, &note)),
+        ADDENDED => fact.read().map_or_else(|_| Vec::new(), |added| vec![addendum(fact, offered, &added)]),
+        _ => Vec::new(),
+    }
+}
+
+fn logged(fact: &Fact, offered: Offered<'_>, note: &Logged) -> Vec<Value> {
     let (id, event) = (fact.id.to_string(), communication_id(fact.id.0).to_string());
-    let mut resources = vec![document(offered, &id, &note), discussion(offered, &id, &event, &note)];
-    if note.late {
-        resources.push(late_entry(offered, &part(fact.id.0, "late entry").to_string(), [&id, &event], &note, fact.at));
+    let mut resources = vec![document(offered, &id, note), discussion(offered, &id, &event, note)];
+    let original = note.mail.as_ref().and_then(|_| offered.list("files").iter().find(|file| is_mail(file)));
+    let original = original.map(|file| (part(fact.id.0, "original").to_string(), file));
+    if let Some((original, file)) = &original {
+        resources.push(mail(offered, original, file, note));
+    }
+    if note.late || original.is_some() {
+        let reason = if note.late { "late entry" } else { "from mail" };
+        let (id, source) = (part(fact.id.0, reason).to_string(), original.as_ref().map(|(id, _)| id.as_str()));
+        resources.push(origin(offered, &id, [&fact.id.to_string(), &event], note, (fact.at, source)));
     }
     resources
 }
 
+/// Whether a file is the mail a note was made from.
+fn is_mail(file: &Value) -> bool {
+    file["type"] == "message/rfc822"
+}
+
 fn period(note: &Logged) -> Value {
-    without_empty(json!({"start": date_time(&note.held_at), "end": note.ended_at.as_deref().map(date_time)}))
+    without_empty(json!({"start": time(&note.held_at), "end": note.ended_at.as_deref().map(time)}))
 }
 
 fn named(one: &Participant) -> String {
@@ -109,32 +125,29 @@ fn text(offered: Offered<'_>, note: &Logged) -> String {
     }
     let who = offered.get("author")["display"].as_str().unwrap_or_default();
     let late = if note.late { " (late entry)" } else { "" };
+    if let Some(id) = note.mail.as_ref().and_then(|mail| mail.message_id.as_deref()) {
+        let _ = writeln!(text, "\nMessage-ID: {}", chart_text(id));
+    }
     let _ = write!(text, "\nDocumented {} by {who}{late}.", offered.text("recorded"));
     text
 }
 
-fn document(offered: Offered<'_>, id: &str, note: &Logged) -> Value {
-    let text = text(offered, note);
-    let title = title(note);
+/// A DocumentReference without what it is called, says and belongs to.
+fn reference_frame(offered: Offered<'_>, id: &str) -> Value {
     let mut related = vec![offered.get("item"), offered.get("plan")];
     related.retain(|one| !one.is_null());
     related.dedup_by(|a, b| a["reference"] == b["reference"]);
-    without_empty(json!({
+    json!({
         "resourceType": "DocumentReference",
         "meta": {
             "profile": [format!("{US_CORE}StructureDefinition/us-core-documentreference")],
             "security": offered.security(),
         },
-        "text": narrative(&[&text]),
         "extension": offered.goals(),
         "masterIdentifier": offered.identifier(id),
         "identifier": [offered.identifier(id)],
         "status": "current",
         "docStatus": "final",
-        "type": {
-            "coding": [{"system": "http://loinc.org", "code": loinc(note.medium, offered.text("profession"))}],
-            "text": format!("Note of a discussion: {}", mode(note.medium).2),
-        },
         "category": [{"coding": [{
             "system": format!("{US_CORE}CodeSystem/us-core-documentreference-category"),
             "code": "clinical-note",
@@ -145,17 +158,72 @@ fn document(offered: Offered<'_>, id: &str, note: &Logged) -> Value {
         "author": [offered.get("author")],
         "authenticator": offered.get("author"),
         "custodian": offered.get("organization"),
-        "description": title,
-        "content": [{"attachment": {
-            "contentType": "text/plain; charset=utf-8",
-            "data": crypto::base64(text.as_bytes()),
-            "size": text.len(),
-            "hash": crypto::base64(&crypto::attachment_hash(text.as_bytes())),
-            "title": title,
-            "creation": offered.get("recorded"),
-        }}],
-        "context": {"period": period(note), "related": related},
-    }))
+        "context": {"related": related},
+    })
+}
+
+/// A text as the content of a document.
+fn text_content(offered: Offered<'_>, text: &str, title: &str) -> Value {
+    json!([{"attachment": {
+        "contentType": "text/plain; charset=utf-8",
+        "data": crypto::base64(text.as_bytes()),
+        "size": text.len(),
+        "hash": crypto::base64(&crypto::attachment_hash(text.as_bytes())),
+        "title": title,
+        "creation": offered.get("recorded"),
+    }}])
+}
+
+fn note_type(note: &Logged, offered: Offered<'_>) -> Value {
+    json!({
+        "coding": [{"system": "http://loinc.org", "code": loinc(note.medium, offered.text("profession"))}],
+        "text": format!("Note of a discussion: {}", mode(note.medium).2),
+    })
+}
+
+fn document(offered: Offered<'_>, id: &str, note: &Logged) -> Value {
+    let text = text(offered, note);
+    let title = title(note);
+    let mut document = reference_frame(offered, id);
+    document["text"] = narrative(&[&text]);
+    document["type"] = note_type(note, offered);
+    document["content"] = text_content(offered, &text, &title);
+    document["description"] = title.into();
+    document["context"]["period"] = period(note);
+    without_empty(document)
+}
+
+/// What was added to a note later: a document of its own that appends it (mapping of edits).
+fn addendum(fact: &Fact, offered: Offered<'_>, added: &Addended) -> Value {
+    let who = offered.get("author")["display"].as_str().unwrap_or_default();
+    let item = offered.get("item")["display"].as_str().unwrap_or_default();
+    let words = chart_text(&added.words.plain());
+    let text = format!(
+        "Addendum to the note of a discussion.\nCare plan item: {item}\n\n{words}\n\nAdded {} by {who}.",
+        offered.text("recorded")
+    );
+    let mut document = reference_frame(offered, &fact.id.to_string());
+    let target = json!({"reference": format!("DocumentReference/{}", added.note)});
+    document["relatesTo"] = json!([{"code": "appends", "target": target}]);
+    document["text"] = narrative(&[&text]);
+    // *Progress note*: of what kind the discussion was, the note itself says.
+    document["type"] =
+        json!({"coding": [{"system": "http://loinc.org", "code": "11506-3"}], "text": "Addendum to a note"});
+    document["content"] = text_content(offered, &text, "Addendum to a note");
+    document["description"] = "Addendum to a note".into();
+    without_empty(document)
+}
+
+/// The mail a note was made from, as it came.
+fn mail(offered: Offered<'_>, id: &str, file: &Value, note: &Logged) -> Value {
+    let mut document = reference_frame(offered, id);
+    let mut attachment = attachment(file);
+    attachment["creation"] = time(&note.held_at).into();
+    document["type"] = note_type(note, offered);
+    document["content"] = json!([{ "attachment": attachment }]);
+    document["description"] = "E-mail as it was received".into();
+    document["context"]["period"] = period(note);
+    without_empty(document)
 }
 
 /// Who took part: the account where there is one, else the name.
@@ -169,6 +237,11 @@ fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> V
     let header = Some(offered.get("header")).filter(|header| !header.is_null());
     let item = Some(offered.get("item")).filter(|item| !item.is_null());
     let with: Vec<Value> = note.with.iter().map(|one| reference(offered, one)).collect();
+    let said =
+        json!({"contentReference": {"reference": format!("DocumentReference/{note_id}"), "display": title(note)}});
+    let original = note.mail.as_ref().and_then(|_| offered.list("files").iter().position(is_mail));
+    let files = offered.list("files").iter().enumerate().filter(|(at, _)| Some(*at) != original);
+    let attached = files.map(|(_, file)| json!({ "contentAttachment": attachment(file) }));
     without_empty(json!({
         "resourceType": "Communication",
         "meta": {"security": offered.security()},
@@ -177,14 +250,21 @@ fn discussion(offered: Offered<'_>, note_id: &str, id: &str, note: &Logged) -> V
         "basedOn": offered.list("based_on"),
         "partOf": header.into_iter().collect::<Vec<_>>(),
         "status": "completed",
+        "category": [{
+            "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/communication-category",
+                "code": "notification",
+            }],
+            "text": "Discussion outside the channel",
+        }],
         "medium": participation_mode(code, display),
         "subject": offered.get("subject"),
         "topic": {"text": format!("Outside discussion: {display}")},
         "about": item.into_iter().collect::<Vec<_>>(),
-        "sent": date_time(&note.held_at),
+        "sent": time(&note.held_at),
         "recipient": with,
         "sender": offered.get("author"),
-        "payload": [{"contentReference": {"reference": format!("DocumentReference/{note_id}"), "display": title(note)}}],
+        "payload": std::iter::once(said).chain(attached).collect::<Vec<_>>(),
         "note": offered.list("changes").iter().filter_map(remark).collect::<Vec<_>>(),
     }))
 }
@@ -195,22 +275,34 @@ fn remark(one: &Value) -> Option<Value> {
     let text = match one.get("event")?.as_str()? {
         CONFIRMED => "Confirmed by a participant".to_owned(),
         DISPUTED => format!("Disputed by a participant: {}", said.get("reason")?.as_str()?),
-        ADDENDED => format!("Addendum: {}", Words::deserialize(said).ok()?.plain()),
         _ => return None,
     };
     Some(json!({"authorReference": one.get("author")?, "time": one.get("recorded")?, "text": chart_text(&text)}))
 }
 
-fn late_entry(offered: Offered<'_>, id: &str, [note_id, event]: [&str; 2], note: &Logged, at: Micros) -> Value {
+/// Where a note comes from: how late it was written down, and the mail it was made from.
+fn origin(
+    offered: Offered<'_>,
+    id: &str,
+    [note_id, event]: [&str; 2],
+    note: &Logged,
+    (at, source): (Micros, Option<&str>),
+) -> Value {
     let target = [format!("DocumentReference/{note_id}"), format!("Communication/{event}")];
     let author = offered.get("author");
     let mut provenance = offered.provenance(id, &target, "CREATE", offered.get("recorded"), author);
-    let ended = parse_rfc3339(note.ended_at.as_deref().unwrap_or(&note.held_at)).unwrap_or(at);
-    let minutes = at.saturating_sub(ended) / MINUTE;
-    let reason = format!("Late entry: documented {minutes} minutes after the discussion");
     // *occurred[x]*: a discussion of unknown length has a beginning only.
     provenance["occurredPeriod"] = period(note);
-    provenance["reason"] = json!([{ "text": reason }]);
+    if note.late {
+        let ended = parse_rfc3339(note.ended_at.as_deref().unwrap_or(&note.held_at)).unwrap_or(at);
+        let minutes = at.saturating_sub(ended) / MINUTE;
+        let reason = format!("Late entry: documented {minutes} minutes after the discussion");
+        provenance["reason"] = json!([{ "text": reason }]);
+    }
+    if let Some(source) = source {
+        let what = json!({"reference": format!("DocumentReference/{source}")});
+        provenance["entity"] = json!([{"role": "source", "what": what}]);
+    }
     if let Some(agents) = provenance["agent"].as_array_mut() {
         let informants = note.with.iter().map(|one| reference(offered, one)).map(|who| {
             json!({"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/provenance-participant-type", "code": "informant"}]}, "who": who})
@@ -281,12 +373,45 @@ mod tests {
         let (fact, context) = charted("note.logged", &note(json!({})), json!({ "changes": changes }));
         let resources = resources(&fact, &context);
         let texts: Vec<&Value> = resources[1]["note"].as_array().unwrap().iter().map(|one| &one["text"]).collect();
-        let expected =
-            ["Confirmed by a participant", "Disputed by a participant: Three doses", "Addendum: It was three"];
+        let expected = ["Confirmed by a participant", "Disputed by a participant: Three doses"];
         assert_eq!(texts, expected);
         assert_eq!(resources[1]["note"][0]["authorReference"], json!({"reference": "Practitioner/b"}));
         let (fact, context) = charted("note.opened", &json!({}), json!({}));
         assert!(super::resources(&fact, &context).is_empty());
+    }
+
+    #[test]
+    fn an_addendum_is_a_document_that_appends_the_note() {
+        let body = json!({"id": Uuid::from_u128(7), "note": Uuid::from_u128(6), "text": "It was <three>"});
+        let (fact, context) = charted("note.addended", &body, json!({}));
+        let resources = resources(&fact, &context);
+        let [document] = &resources[..] else { panic!("{resources:?}") };
+        let target = json!({"reference": format!("DocumentReference/{}", Uuid::from_u128(6))});
+        assert_eq!(document["relatesTo"], json!([{"code": "appends", "target": target}]));
+        assert_eq!(document["identifier"][0]["value"], json!(Uuid::from_u128(7)));
+        let data = crypto::from_base64(document["content"][0]["attachment"]["data"].as_str().unwrap()).unwrap();
+        assert!(String::from_utf8(data).unwrap().contains("It was <three>"));
+        assert!(document["text"]["div"].as_str().unwrap().contains("It was &lt;three&gt;"));
+    }
+
+    #[test]
+    fn a_mail_is_named_as_the_source_of_its_note_and_its_other_files_go_with_the_event() {
+        let mail = json!({"late": false, "medium": "email", "mail": {"message_id": "a@b"}});
+        let files = json!([{"id": "1", "name": "scan.pdf", "type": "application/pdf", "size": 9, "sha256": "ab"},
+            {"id": "2", "name": "original.eml", "type": "message/rfc822", "size": 3, "sha256": "cd", "sha1": "x", "data": "YWJj"}]);
+        let (fact, context) = charted("note.logged", &note(mail), json!({ "files": files }));
+        let resources = resources(&fact, &context);
+        let [document, event, original, provenance] = &resources[..] else { panic!("{resources:?}") };
+        let attachment = &original["content"][0]["attachment"];
+        assert_eq!((&attachment["contentType"], &attachment["data"]), (&json!("message/rfc822"), &json!("YWJj")));
+        let reference = format!("DocumentReference/{}", original["identifier"][0]["value"].as_str().unwrap());
+        assert_eq!(provenance["entity"], json!([{"role": "source", "what": {"reference": reference}}]));
+        assert!(provenance.get("reason").is_none(), "it came in time");
+        let payload = event["payload"].as_array().unwrap();
+        assert_eq!(payload.len(), 2);
+        assert_eq!(payload[1]["contentAttachment"]["title"], json!("scan.pdf (9 bytes, SHA-256 ab; not included)"));
+        let data = crypto::from_base64(document["content"][0]["attachment"]["data"].as_str().unwrap()).unwrap();
+        assert!(String::from_utf8(data).unwrap().contains("Message-ID: a@b"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Invariants: a task never rests with somebody who left the team; it is what its entries add up to; the clock takes no step for anybody.
 
 mod change;
+mod chart;
 mod clock;
 mod command;
 pub mod drift;
@@ -114,6 +115,10 @@ impl Feature for Tasks {
                 _ => drift::follow(cx, fact).await,
             }
         })
+    }
+
+    fn chart(&self, fact: &Fact, context: &Value) -> Vec<Value> {
+        chart::resources(fact, context)
     }
 
     fn words(&self, line: &Line) -> Result<Option<Utterance>, Fault> {

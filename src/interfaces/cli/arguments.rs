@@ -100,7 +100,7 @@ pub enum Task {
     /// What the privacy officer reviews
     #[command(subcommand)]
     Report(Report),
-    /// Check a proof folder offline, or the data folder itself
+    /// Check a proof folder, a signed document or an ndjson file offline, or the data folder itself
     Verify(Verify),
     /// Keys
     #[command(subcommand)]
@@ -466,13 +466,13 @@ pub enum Table {
 /// `verify`
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// A proof folder
+    /// A proof folder, a document or an ndjson file
     #[arg(value_name = "PATH", required_unless_present = "record", conflicts_with = "record")]
     pub path: Option<PathBuf>,
     /// Walk every chain of the data folder
     #[arg(long)]
     pub record: bool,
-    /// The signer must be this one
+    /// The signer must be this one: NAME+HASH+KEY for a proof, the key's thumbprint (`kid`) for a document
     #[arg(long, value_name = "NAME+HASH+KEY")]
     pub key: Option<String>,
 }

@@ -60,7 +60,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Task::Bench(typed) => return benches::bench(&place, *typed).await,
         Task::Config(task) => configuration::run(&place, &task)?,
         Task::Doctor(asked) => doctor::run(&place, asked).await,
-        Task::Verify(Verify { path: Some(path), key, .. }) => verify::proof(&path, key.as_deref())?,
+        Task::Verify(Verify { path: Some(path), key, .. }) => verify::verify(&path, key.as_deref())?,
         Task::Export(export) => exported(&place, export).await?,
         task => {
             let order = Order { by: place.by.clone(), command: orders::command(task)? };

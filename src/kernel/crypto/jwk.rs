@@ -9,7 +9,7 @@ use ring::signature::{
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{VerifierKey, base64_url, canonical, hash};
+use super::{VerifierKey, base64_url, canonical, from_base64_url, hash};
 use crate::kernel::base::Fault;
 
 /// Bytes of a coordinate of P-384.
@@ -95,6 +95,38 @@ impl DocumentKey {
     }
 }
 
+/// The public half of a document key, as somebody hands it over.
+pub struct DocumentVerifier {
+    public: [u8; 1 + 2 * COORDINATE_BYTES],
+    kid: String,
+}
+
+impl DocumentVerifier {
+    /// From a JSON Web Key; none if it is not one on P-384.
+    #[must_use]
+    pub fn from_jwk(key: &Value) -> Option<Self> {
+        let coordinate = |name: &str| from_base64_url(key[name].as_str()?).filter(|x| x.len() == COORDINATE_BYTES);
+        if key["kty"] != "EC" || key["crv"] != "P-384" {
+            return None;
+        }
+        let public = [vec![4], coordinate("x")?, coordinate("y")?].concat().try_into().ok()?;
+        let named = finish(json!({ "crv": "P-384", "kty": "EC", "x": key["x"], "y": key["y"] }), "ES384");
+        Some(Self { public, kid: named["kid"].as_str()?.to_owned() })
+    }
+
+    /// Its name: the thumbprint of RFC 7638.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// Whether the signature is this key's.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.public).verify(message, signature).is_ok()
+    }
+}
+
 impl std::fmt::Debug for DocumentKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("DocumentKey")
@@ -108,7 +140,7 @@ fn pair(pkcs8: &[u8]) -> Result<EcdsaKeyPair, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Signer, from_base64_url};
+    use super::super::Signer;
     use super::*;
 
     /// RFC 8037 appendix A.2 and A.3: the public key of RFC 8032's first test and its thumbprint.
@@ -132,6 +164,10 @@ mod tests {
         let jwk = set(&[key.jwk()])["keys"][0].clone();
         assert_eq!((&jwk["kty"], &jwk["crv"], &jwk["alg"]), (&"EC".into(), &"P-384".into(), &"ES384".into()));
         assert_eq!(from_base64_url(jwk["y"].as_str().expect("text")).expect("base64").len(), COORDINATE_BYTES);
+        let public = DocumentVerifier::from_jwk(&jwk).expect("a key");
+        assert!(public.verifies(b"a document", &signature) && !public.verifies(b"another", &signature));
+        assert_eq!(jwk["kid"], public.kid());
+        assert!(DocumentVerifier::from_jwk(&json!({ "kty": "EC", "crv": "P-384", "x": jwk["x"] })).is_none());
         assert!(jwk.get("d").is_none());
         assert_eq!(format!("{key:?}"), "DocumentKey");
         assert!(DocumentKey::from_pkcs8(b"nothing").is_err());

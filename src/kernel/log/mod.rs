@@ -4,6 +4,7 @@
 //! that are withheld.
 
 mod append;
+pub mod document;
 mod fact;
 pub mod open;
 mod page;

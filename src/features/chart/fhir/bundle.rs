@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::refer::{clean, full_url, is_living, linked, own_id, resolve, search};
-use super::sink::{Origin, Sink};
+use super::refer::{clean, full_url, own_id, resolve, search};
+use super::sink::{INLINE_BYTES_MAX, Origin, Piece, Sink, pieces};
 use crate::features::chart::export::Single;
 use crate::kernel::base::{Fault, PatientId, Stop};
 
@@ -47,7 +47,7 @@ impl<'o> Bundle<'o> {
             return json!({ "method": "PUT", "url": format!("{class}/{id}") });
         }
         let search = search(&self.system, &id.to_string());
-        if update || is_living(resource) {
+        if update {
             json!({ "method": "PUT", "url": format!("{class}?{search}") })
         } else {
             json!({ "method": "POST", "url": class, "ifNoneExist": search })
@@ -87,16 +87,16 @@ impl Sink for Bundle<'_> {
         self.inside.insert(id);
     }
 
-    fn take(&mut self, resources: Vec<Value>, origin: Origin, near: &[Uuid]) -> Result<(), Stop> {
+    fn room(&self) -> u64 {
+        INLINE_BYTES_MAX
+    }
+
+    fn take(&mut self, resources: Vec<Value>, origin: Origin<'_>, near: &[Uuid]) -> Result<(), Stop> {
         let mut together: Vec<Uuid> = resources.iter().filter_map(own_id).collect();
         together.extend_from_slice(near);
-        for mut resource in resources {
-            linked(&resource)?;
-            let id = own_id(&resource).ok_or(Fault::Defect("a resource without an id of ours"))?;
-            let class = resource["resourceType"].as_str().unwrap_or_default().to_owned();
+        for Piece { id, class, mut resource, update, .. } in pieces(resources, origin)? {
             resolve(&mut resource, &|class, id| self.resolved(class, id, &together));
-            let resource = clean(resource).unwrap_or_default();
-            let request = self.request(&class, &resource, id, origin.update);
+            let request = self.request(&class, &resource, id, update);
             self.entry(&json!({ "fullUrl": full_url(id), "resource": resource, "request": request }))?;
         }
         Ok(())

@@ -4,14 +4,20 @@
 //! `fhir-transaction` streams them into a Bundle that a chart takes in one step, twice without harm; a document and a filing to a target
 //! gather them in memory first.
 
+mod attached;
 mod bundle;
+mod document;
 mod people;
+mod readable;
 pub(super) mod refer;
 mod scene;
+mod sections;
+mod signature;
 pub(super) mod sink;
 mod surveyed;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writing;
 
 use super::export::Single;
@@ -19,8 +25,10 @@ use super::source::{Part, Source};
 use super::{ExportRequest, ExportSummary, Out};
 use crate::kernel::base::Stop;
 use bundle::Bundle;
+pub(super) use document::document;
 use sink::{Gathered, Pieces};
 use surveyed::{changed_again, scene, surveyed};
+pub use verify::{DocumentVerdict, verify_document};
 use writing::Writing;
 
 /// Writes a transaction Bundle.
@@ -55,8 +63,10 @@ pub(super) async fn transaction(
 /// `too_large` beyond [`sink::GATHERED_ENTRIES_MAX`] entries; a message without a plan item; a failure of the record.
 pub(super) async fn gather(source: &Source<'_>, request: &ExportRequest, parts: &[Part]) -> Result<Gathered, Stop> {
     let about = source.about(request, parts).await?;
-    let (survey, taken) = surveyed(source, request, parts, &about).await?;
+    let (mut survey, taken) = surveyed(source, request, parts, &about).await?;
     sink::bounded(taken.summary)?;
+    // Whoever exports is named by what is made of it.
+    survey.people.insert(source.subject.user);
     let scene = scene(source, parts, survey).await?;
     let again = changed_again(source, request, parts, &scene).await?;
     let mut pieces = Pieces::default();
@@ -64,5 +74,5 @@ pub(super) async fn gather(source: &Source<'_>, request: &ExportRequest, parts: 
         let (scene, about, taken, sink) = (&scene, &about, &taken, &mut pieces);
         Writing { source, request, scene, parts, about, again, taken, sink }.all().await?;
     }
-    Ok(Gathered { scene, pieces: pieces.0, summary: taken.summary })
+    Ok(Gathered { scene, pieces: pieces.pieces, summary: taken.summary, counts: taken.channels })
 }

@@ -36,18 +36,50 @@ pub(in crate::features::chart) fn full_url(id: Uuid) -> String {
     format!("urn:uuid:{}", Uuid::new_v5(&NAMESPACE, id.as_bytes()))
 }
 
+/// What becomes of a reference to something of ours.
+pub(in crate::features::chart) enum Target {
+    /// A reference the receiver follows.
+    At(String),
+    /// It is not there: named by what identifies it (*Reference*, logical references).
+    Named(Value),
+}
+
 /// Turns each reference `Type/<our id>` of a resource into what its receiver can resolve: `target` is told type and id.
 pub(in crate::features::chart) fn resolve(value: &mut Value, target: &impl Fn(&str, Uuid) -> String) {
+    resolve_or_name(value, &|class, id| Target::At(target(class, id)));
+}
+
+/// As [`resolve`], where some of the things may not be there.
+pub(super) fn resolve_or_name(value: &mut Value, target: &impl Fn(&str, Uuid) -> Target) {
     match value {
-        Value::Array(elements) => elements.iter_mut().for_each(|element| resolve(element, target)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| resolve_or_name(element, target)),
         Value::Object(members) => {
-            if let Some(Value::String(reference)) = members.get_mut("reference")
-                && let Some((class, id)) = ours(reference)
-            {
-                let resolved = target(class, id);
-                *reference = resolved;
+            let found = members.get("reference").and_then(Value::as_str).and_then(ours);
+            if let Some((class, id)) = found.map(|(class, id)| (class.to_owned(), id)) {
+                match target(&class, id) {
+                    Target::At(reference) => {
+                        members.insert("reference".into(), reference.into());
+                    }
+                    Target::Named(identifier) => {
+                        members.remove("reference");
+                        members.insert("type".into(), class.into());
+                        members.insert("identifier".into(), identifier);
+                    }
+                }
             }
-            members.values_mut().for_each(|member| resolve(member, target));
+            members.values_mut().for_each(|member| resolve_or_name(member, target));
+        }
+        _ => {}
+    }
+}
+
+/// Our ids that a resource refers to.
+pub(super) fn referred(value: &Value, found: &mut Vec<Uuid>) {
+    match value {
+        Value::Array(elements) => elements.iter().for_each(|element| referred(element, found)),
+        Value::Object(members) => {
+            found.extend(members.get("reference").and_then(Value::as_str).and_then(ours).map(|(_, id)| id));
+            members.values().for_each(|member| referred(member, found));
         }
         _ => {}
     }
@@ -84,13 +116,14 @@ pub(super) fn linked(resource: &Value) -> Result<(), Refusal> {
 }
 
 /// Takes out what FHIR JSON does not allow (R4, *JSON representation*): null, empty objects, lists and strings; control characters
-/// other than tab and line ends become U+FFFD.
+/// other than tab and line ends, and what XML has no place for in a narrative, become U+FFFD.
 pub(super) fn clean(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
         Value::String(text) => {
-            let foreign = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+            let foreign =
+                |c: char| (c.is_control() && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}');
             Some(Value::String(if text.contains(foreign) { text.replace(foreign, "\u{fffd}") } else { text }))
         }
         Value::Array(elements) => {

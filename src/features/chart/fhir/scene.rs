@@ -14,7 +14,7 @@ use crate::features::care_plan::{Kind, Standing};
 use crate::features::chart::survey::{Item, Survey};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::world::rfc3339_millis;
-use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, UserId};
+use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, ThingId, UserId};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::{Access, Audience, Holder, PersonKind};
 
@@ -52,21 +52,21 @@ impl History<'_> {
 
 impl Scene {
     /// The item that stands for the plan as a whole: its id is the CarePlan's.
-    fn plan_id(&self) -> Option<ItemId> {
+    pub(super) fn plan_id(&self) -> Option<ItemId> {
         let whole = |item: &&Item| item.current.standing == Some(Standing::Whole);
         self.survey.items.iter().find(whole).map(|item| item.current.id)
     }
 
     /// The id of the CareTeam: made of the patient's, so that it is the same in every export.
-    fn team_id(&self) -> Uuid {
+    pub(super) fn team_id(&self) -> Uuid {
         Uuid::new_v5(&self.patient.0, b"CareTeam")
     }
 
-    fn plan(&self) -> Value {
+    pub(super) fn plan(&self) -> Value {
         self.plan_id().map_or(Value::Null, |id| json!({ "reference": format!("CarePlan/{id}") }))
     }
 
-    fn subject(&self) -> Value {
+    pub(super) fn subject(&self) -> Value {
         json!({ "reference": format!("Patient/{}", self.patient) })
     }
 
@@ -112,7 +112,7 @@ impl Scene {
     }
 
     /// Who could read that entry when it was written, but its author.
-    fn recipients(&self, fact: &Fact) -> Vec<Value> {
+    pub(super) fn readers(&self, fact: &Fact) -> Vec<UserId> {
         let Some(channel) = self.access.channels.get(&fact.channel) else { return Vec::new() };
         let mut readers: Vec<UserId> = channel
             .readers
@@ -124,7 +124,17 @@ impl Scene {
             .map(|(user, _)| *user)
             .collect();
         readers.sort_unstable();
-        readers.into_iter().map(|user| self.people.reference(user)).collect()
+        readers
+    }
+
+    fn recipients(&self, fact: &Fact) -> Vec<Value> {
+        self.readers(fact).into_iter().map(|user| self.people.reference(user)).collect()
+    }
+
+    /// What the check-in asked that an entry answers.
+    fn questions(&self, fact: &Fact) -> Option<&[String]> {
+        let checkin = body(fact)["checkin"].as_str()?.parse().ok()?;
+        self.survey.questions.get(&ThingId(checkin)).map(Vec::as_slice)
     }
 
     /// What every kind of record is told of its entry. `things` are the messages and notes it names.
@@ -158,6 +168,7 @@ impl Scene {
             "based_on": item.map(|id| self.based_on(id)),
             "goals": item.map(|id| self.goals(id)),
             "recorded": rfc3339_millis(fact.at),
+            "questions": self.questions(fact),
             "restricted": channel.is_some_and(|channel| channel.audience == Audience::Named),
             "update": history.is_update(),
             "changes": history.changes.iter().map(change).collect::<Vec<_>>(),

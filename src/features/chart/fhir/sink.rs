@@ -1,6 +1,8 @@
 //! Where resources go: streamed into a transaction Bundle, or gathered in memory for a document or a target.
 //! Does not know what resources the record gives. References are still `Type/<our id>` when they arrive here.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -8,19 +10,29 @@ use super::refer::{clean, is_living, linked, own_id};
 use super::scene::Scene;
 use crate::features::chart::ExportSummary;
 use crate::kernel::base::{ChannelId, Code, Fault, ItemId, Refusal, Stop};
+use crate::kernel::log::Fact;
 
 /// Entries of the record in one document or one filing to a target: both are held in memory.
 pub(in crate::features::chart) const GATHERED_ENTRIES_MAX: u64 = 10_000;
 
+/// Bytes of the files of one entry that go inside its resource: what charts take (FHIR R4 *Attachment*; 5 MiB is common). Larger ones are
+/// named with size and SHA-256.
+pub(super) const INLINE_BYTES_MAX: u64 = 5 << 20;
+
+/// Bytes of all files that are held in memory at once.
+const GATHERED_BYTES_MAX: u64 = 32 << 20;
+
 /// Where a resource comes from.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Origin {
-    /// The entry it tells of: channel and `seq`; none for what surrounds the entries.
-    pub entry: Option<(ChannelId, i64)>,
+pub(super) struct Origin<'f> {
+    /// The entry it tells of; none for what surrounds the entries.
+    pub fact: Option<&'f Fact>,
     /// The plan item it is about now.
     pub item: Option<ItemId>,
     /// The receiver has an older state of it, or it is one that we author and that changes.
     pub update: bool,
+    /// Bytes of files in it.
+    pub inline: u64,
 }
 
 /// Takes resources, those of one thing at a time.
@@ -28,11 +40,14 @@ pub(super) trait Sink: Send {
     /// A resource with this id of ours comes: every other may refer to it.
     fn announce(&mut self, id: Uuid);
 
+    /// How many bytes of files there is room for with the next thing.
+    fn room(&self) -> u64;
+
     /// The resources of one thing. `near` are ids that come, too, though nobody announced them: what the thing answers, for one.
     ///
     /// # Errors
     /// `plan_item_required` for words about nothing; what the receiver of bytes says.
-    fn take(&mut self, resources: Vec<Value>, origin: Origin, near: &[Uuid]) -> Result<(), Stop>;
+    fn take(&mut self, resources: Vec<Value>, origin: Origin<'_>, near: &[Uuid]) -> Result<(), Stop>;
 }
 
 /// One resource, as it is gathered.
@@ -47,6 +62,8 @@ pub(in crate::features::chart) struct Piece {
     pub update: bool,
     /// The entry it tells of: channel and `seq`; none for what surrounds the entries.
     pub entry: Option<(ChannelId, i64)>,
+    /// That entry.
+    pub fact: Option<Fact>,
     /// The plan item it is about now.
     pub item: Option<ItemId>,
 }
@@ -59,26 +76,44 @@ pub(in crate::features::chart) struct Gathered {
     pub pieces: Vec<Piece>,
     /// What was counted.
     pub summary: ExportSummary,
+    /// Entries taken of each channel.
+    pub counts: BTreeMap<ChannelId, u64>,
 }
 
 /// Resources on their way into a [`Gathered`].
 #[derive(Default)]
-pub(super) struct Pieces(pub Vec<Piece>);
+pub(super) struct Pieces {
+    pub pieces: Vec<Piece>,
+    /// Bytes of files in them.
+    inline: u64,
+}
 
 impl Sink for Pieces {
     fn announce(&mut self, _id: Uuid) {}
 
-    fn take(&mut self, resources: Vec<Value>, origin: Origin, _near: &[Uuid]) -> Result<(), Stop> {
-        for resource in resources {
-            linked(&resource)?;
-            let id = own_id(&resource).ok_or(Fault::Defect("a resource without an id of ours"))?;
-            let resource = clean(resource).unwrap_or_default();
-            let class = resource["resourceType"].as_str().unwrap_or_default().to_owned();
-            let update = origin.update || is_living(&resource);
-            self.0.push(Piece { id, class, resource, update, entry: origin.entry, item: origin.item });
-        }
+    fn room(&self) -> u64 {
+        INLINE_BYTES_MAX.min(GATHERED_BYTES_MAX.saturating_sub(self.inline))
+    }
+
+    fn take(&mut self, resources: Vec<Value>, origin: Origin<'_>, _near: &[Uuid]) -> Result<(), Stop> {
+        self.inline += origin.inline;
+        self.pieces.extend(pieces(resources, origin)?);
         Ok(())
     }
+}
+
+/// The resources of one thing, each by itself.
+pub(super) fn pieces(resources: Vec<Value>, origin: Origin<'_>) -> Result<Vec<Piece>, Stop> {
+    let entry = origin.fact.map(|fact| (fact.channel, fact.seq));
+    let piece = |resource: Value| {
+        linked(&resource)?;
+        let id = own_id(&resource).ok_or(Fault::Defect("a resource without an id of ours"))?;
+        let resource = clean(resource).unwrap_or_default();
+        let class = resource["resourceType"].as_str().unwrap_or_default().to_owned();
+        let update = origin.update || is_living(&resource);
+        Ok(Piece { id, class, resource, update, entry, fact: origin.fact.cloned(), item: origin.item })
+    };
+    resources.into_iter().map(piece).collect()
 }
 
 /// What is too much for memory is refused before it is read.

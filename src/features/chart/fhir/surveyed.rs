@@ -15,8 +15,8 @@ use crate::kernel::policy::Right;
 pub(super) struct Taken {
     /// Counted.
     pub summary: ExportSummary,
-    /// Channels with such an entry.
-    pub channels: BTreeSet<ChannelId>,
+    /// How many of each channel with such an entry.
+    pub channels: BTreeMap<ChannelId, u64>,
     /// Their places, where single entries were chosen; all between two points otherwise.
     picked: BTreeSet<(ChannelId, i64)>,
 }
@@ -50,7 +50,7 @@ pub(super) async fn surveyed(
                 let fresh = part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&fact.seq));
                 if fresh && request.takes(fact, about.item(fact)) {
                     taken.summary.entries += 1;
-                    taken.channels.insert(fact.channel);
+                    *taken.channels.entry(fact.channel).or_default() += 1;
                     if request.is_picked() {
                         taken.picked.insert((fact.channel, fact.seq));
                     }

@@ -6,16 +6,30 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::attached::attached;
 use super::scene::{History, Scene};
 use super::sink::{Origin, Sink};
 use super::surveyed::Taken;
 use crate::features::chart::ExportRequest;
 use crate::features::chart::source::{About, Part, Source, Walk};
 use crate::features::{channels, notes};
+use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::base::{ChannelId, Fault, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::log::{Fact, Thing, ThingKind};
 use crate::kernel::policy::ChannelKind;
+
+/// The events that stand in the chart by themselves; everything else is told with what it is about.
+const STANDING: [&str; 8] = [
+    "message.posted",
+    "message.checked_back",
+    "note.logged",
+    "note.addended",
+    "task.created",
+    "handoff.offered",
+    "handoff.accepted",
+    "checkin.answered",
+];
 
 /// The second pass.
 pub(super) struct Writing<'w, S> {
@@ -57,7 +71,7 @@ impl<S: Sink> Writing<'_, S> {
         let channel = self.scene.access.channels.get(&part.begun.id);
         let conversation = channel.is_some_and(|channel| channel.kind == ChannelKind::Conversation);
         let again = || self.again.keys().any(|(id, _)| *id == part.begun.id);
-        conversation && (self.taken.channels.contains(&part.begun.id) || again())
+        conversation && (self.taken.channels.contains_key(&part.begun.id) || again())
     }
 
     /// The plan's items, by the feature whose they are.
@@ -72,7 +86,7 @@ impl<S: Sink> Writing<'_, S> {
             }
             // A condition that came from a chart is that chart's; one that was written here changes here.
             let update = item.current.content.source.is_none();
-            self.sink.take(resources, Origin { entry: None, item: Some(item.current.id), update }, &[])?;
+            self.sink.take(resources, Origin { item: Some(item.current.id), update, ..Origin::default() }, &[])?;
         }
         Ok(())
     }
@@ -100,8 +114,7 @@ impl<S: Sink> Writing<'_, S> {
 
     /// One entry, if it was asked for and stands in the chart by itself.
     async fn fact(&mut self, part: &Part, fact: &Fact) -> Result<(), Stop> {
-        let stands = matches!(fact.kind, kind::MESSAGE | kind::NOTE) || &*fact.event == channels::CHECKED_BACK;
-        if !stands || !self.request.takes(fact, self.about.item(fact)) {
+        if !STANDING.contains(&&*fact.event) || !self.request.takes(fact, self.about.item(fact)) {
             return Ok(());
         }
         let registry = &self.source.engine.shared().registry;
@@ -109,15 +122,33 @@ impl<S: Sink> Writing<'_, S> {
         let (things, near) = self.things(fact).await?;
         let changes = self.scene.survey.changes.get(&ThingId(fact.id.0)).map(Vec::as_slice).unwrap_or_default();
         let history = History { changes, had: part.coverage.horizon(fact.seq) };
-        let resources = feature.chart(fact, &self.scene.context(fact, &history, &things));
+        let mut context = self.scene.context(fact, &history, &things);
+        let (files, inline) = attached(self.source, fact, self.sink.room()).await?;
+        context["files"] = files.into();
+        context["received"] = self.received(fact).await?.into();
+        let resources = feature.chart(fact, &context);
         if resources.is_empty() {
             return Err(Fault::Integrity("an entry could not be read for the chart").into());
         }
-        let entry = Some((fact.channel, fact.seq));
-        self.sink.take(resources, Origin { entry, item: history.item(fact), update: history.is_update() }, &near)
+        let (item, update) = (history.item(fact), history.is_update());
+        self.sink.take(resources, Origin { fact: Some(fact), item, update, inline }, &near)
     }
 
-    /// The messages and notes an entry names, and which of them are in this export.
+    /// When a message with one recipient reached them; R4 has one place for that.
+    async fn received(&mut self, fact: &Fact) -> Result<Option<String>, Stop> {
+        let [reader] = self.scene.readers(fact)[..] else { return Ok(None) };
+        if fact.kind != kind::MESSAGE {
+            return Ok(None);
+        }
+        let mut cx = self.source.read().await?;
+        let delivered = &self.source.engine.shared().roll.delivered;
+        let receipts = channels::of_entry(cx.tx(), delivered, fact.channel, fact.seq, [reader]).await?;
+        // What is marked as read was there.
+        let at = receipts.get(&reader).and_then(|receipt| receipt.delivered_at.or(receipt.read_at));
+        Ok(at.map(rfc3339_millis))
+    }
+
+    /// The messages, notes, tasks and handoffs an entry names, and which of them are in this export.
     async fn things(&mut self, fact: &Fact) -> Result<(HashMap<Uuid, Value>, Vec<Uuid>), Stop> {
         let (mut things, mut near) = (HashMap::new(), Vec::new());
         let foreign = self.scene.foreign(fact);
@@ -128,14 +159,16 @@ impl<S: Sink> Writing<'_, S> {
         for id in foreign {
             let found: Option<Thing> = cx.thing(ThingId(id)).await?;
             let Some(thing) = found.filter(|thing| thing.patient == self.source.patient) else { continue };
-            let spoken = match thing.kind {
-                ThingKind::Message => id,
-                ThingKind::Note if notes::is_documented(&thing) => notes::communication_id(id),
-                _ => continue,
+            let (class, spoken) = match thing.kind {
+                ThingKind::Message | ThingKind::Handoff => ("Communication", id),
+                ThingKind::Note if notes::is_documented(&thing) => ("Communication", notes::communication_id(id)),
+                ThingKind::Task => ("Task", id),
+                ThingKind::Note | ThingKind::PlanItem => continue,
             };
-            things.insert(id, json!({ "reference": format!("Communication/{spoken}") }));
+            things.insert(id, json!({ "reference": format!("{class}/{spoken}") }));
             if self.is_inside(&thing) {
-                near.push(spoken);
+                // The text of a note goes by the note's own id.
+                near.extend([spoken, id]);
             }
         }
         Ok((things, near))

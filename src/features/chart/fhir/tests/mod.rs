@@ -1,5 +1,8 @@
 //! Bundles of a whole engine: what a chart would take, once and again, after any order of edits.
 
+mod document;
+mod kinds;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
