@@ -253,12 +253,15 @@ fn standing(subject: &Subject, access: &Access, now: Micros) -> Option<Member> {
 
 /// Whether a right is left where a record is read-only: looking, taking it out, ending access, opening it again.
 const fn outlasts_closing(right: Right) -> bool {
-    matches!(right, Right::SeePatient
+    matches!(
+        right,
+        Right::SeePatient
             | Right::Read
             | Right::Export
             | Right::DraftExport
             | Right::EndMembership(_)
-            | Right::CloseRecord)
+            | Right::CloseRecord
+    )
 }
 
 fn closed() -> Refusal {

@@ -81,7 +81,8 @@ impl Both {
     }
 
     async fn import(&self) -> PatientId {
-        let mut entries = vec![json!({"resource": {"resourceType": "Patient", "id": "p1", "name": [{"text": "Ruth"}]}})];
+        let mut entries =
+            vec![json!({"resource": {"resourceType": "Patient", "id": "p1", "name": [{"text": "Ruth"}]}})];
         for (n, goal) in self.goals.iter().enumerate() {
             entries.push(json!({"resource": {"resourceType": "Goal", "id": format!("g{n}"), "lifecycleStatus": "active",
                 "subject": {"reference": "Patient/p1"}, "description": {"text": format!("{n} {}", WORDS[goal.theirs])}}}));
