@@ -184,6 +184,7 @@ async fn jobs(node: &Node, hub: Arc<Hub>) -> anyhow::Result<JoinSet<()>> {
     jobs.spawn(live::announce(node.engine.clone(), hub));
     jobs.spawn(alarm::keep(node.engine.clone(), operator.clone()));
     jobs.spawn(files::keep(node.engine.clone(), operator.clone()));
+    jobs.spawn(chart::exports::Filings::new(node.engine.clone(), operator.clone()).keep());
     jobs.spawn(patients::keep(node.engine.clone(), operator));
     jobs.spawn(attest::keep(node.engine.clone()));
     jobs.spawn(patrol::keep(node.engine.clone()));

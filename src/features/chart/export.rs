@@ -33,15 +33,7 @@ pub async fn export(
     let begun = engine.run_internal(subject.clone(), BEGIN, beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;
-    let (summary, digest) = match request.format {
-        Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
-        Format::Proof => proof(&source, &request, &parts, out).await?,
-        Format::FhirTransaction => super::fhir::transaction(&source, &request, &parts, out).await?,
-        Format::FhirDocument => super::fhir::document(&source, &request, &parts, out).await?,
-        Format::Html | Format::Pdf | Format::Hl7v2 => {
-            return Err(Refusal::invalid("format", "This build does not write that format.").into());
-        }
-    };
+    let (summary, digest) = write(&source, &request, &parts, out).await?;
     out.finish()?;
     let filing = Filing {
         patient: request.patient,
@@ -83,7 +75,26 @@ fn members(filing: &Filing) -> Result<Data, Fault> {
     }
 }
 
-fn covered(part: Part) -> CoveredChannel {
+/// Writes the form that is asked for; gives what was taken out and SHA-256 of it.
+pub(super) async fn write(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    out: &mut dyn Out,
+) -> Result<(ExportSummary, Hash), Stop> {
+    match request.format {
+        Format::Ndjson => ndjson(source, request, parts, out).await,
+        Format::Proof => proof(source, request, parts, out).await,
+        Format::FhirTransaction => super::fhir::transaction(source, request, parts, out).await,
+        Format::FhirDocument => super::fhir::document(source, request, parts, out).await,
+        Format::Html | Format::Pdf | Format::Hl7v2 => {
+            Err(Refusal::invalid("format", "This build does not write that format.").into())
+        }
+    }
+}
+
+/// What of a channel went out.
+pub(super) fn covered(part: Part) -> CoveredChannel {
     CoveredChannel { channel: part.begun.id, spans: part.window, horizon: part.begun.size }
 }
 

@@ -211,8 +211,7 @@ impl Case {
         if self.right == Right::Export && !lately {
             return Verdict::Forbidden;
         }
-        let looks =
-            [Right::SeePatient, Right::Read, Right::Export, Right::DraftExport, Right::AccountForDisclosures];
+        let looks = [Right::SeePatient, Right::Read, Right::Export, Right::DraftExport, Right::AccountForDisclosures];
         let stays = looks.contains(&self.right)
             || self.right == Right::CloseRecord
             || matches!(self.right, Right::EndMembership(_));

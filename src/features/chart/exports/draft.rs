@@ -181,11 +181,13 @@ pub(super) async fn draft(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
     let patient: PatientId = fields.required_id("patient")?;
     cx.permit_patient(Right::DraftExport, patient).await?;
     let (by, now, key) = (cx.subject().user, cx.now(), cx.key());
-    if let Some((key, mac, version)) = &key
+    if let Some((key, ..)) = &key
         && let Some(row) = sql::by_key(cx.ledger().tx(), by, *key).await?
     {
         let found = super::keep::open(cx.ledger(), row).await?;
-        cx.demand_same(mac, *version)?;
+        let (mac, version) =
+            found.view.drafted.clone().ok_or(Fault::Integrity("an export has a key and no command"))?;
+        cx.demand_same(&mac, version)?;
         return Ok(Reply::Plain(found.standing(true)?));
     }
     let (target, form) = destination(cx, fields)?;
@@ -212,7 +214,7 @@ pub(super) async fn draft(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
         sent: 0,
         attempts: 0,
         next_at: None,
-        draft_key: key.map(|(key, ..)| key),
+        draft_key: key.as_ref().map(|(key, ..)| *key),
         sealed: Vec::new(),
     };
     let view = View {
@@ -230,6 +232,7 @@ pub(super) async fn draft(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
         withdrawn: None,
         outcome: None,
         filed: None,
+        drafted: key.map(|(_, mac, version)| (mac, version)),
         job: Job::default(),
     };
     let mut found = Found { row, view };

@@ -34,6 +34,8 @@ pub(super) struct View {
     pub withdrawn: Option<String>,
     pub outcome: Option<Said>,
     pub filed: Option<FiledAs>,
+    /// MAC of the command that drafted it, and the version of the key of that.
+    pub drafted: Option<(Vec<u8>, u32)>,
     #[serde(default)]
     pub job: Job,
 }

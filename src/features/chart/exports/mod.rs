@@ -3,15 +3,23 @@
 //! Invariants: only what was attested is filed; a parcel is the same bytes at each attempt and is kept before it is first sent; what a
 //! receiver holds unchanged is not sent again.
 
+mod advance;
 mod attest;
 mod draft;
+mod job;
 mod keep;
+mod layers;
+mod ledger;
+mod making;
 pub mod model;
 pub mod parcel;
+mod planning;
 pub mod shapes;
 pub mod sql;
 
 use serde_json::Value;
+
+pub use job::Filings;
 
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::engine::fields::Fields;
@@ -29,12 +37,16 @@ const OPS: &[Op] = &[
     Op::write("export.attest", "export").takes::<shapes::AttestExport>().records::<shapes::AttestReply>(),
     Op::write("export.withdraw", "export").takes::<shapes::WithdrawExport>().answers::<shapes::Standing>(),
     Op::write("export.retry", "export").takes::<shapes::OfExport>().answers::<shapes::Standing>(),
+    Op::write(advance::ADVANCE, "export").internal(),
     Op::read("export.get", "export").takes::<shapes::OfExport>().answers::<shapes::Shown>().polled(),
     Op::read("export.list", "export").takes::<shapes::ListExports>().answers::<shapes::ExportList>(),
 ];
 
-const EVENTS: &[Event] =
-    &[Event::of::<shapes::Attested>(attest::ATTESTED), Event::of::<shapes::Withdrawn>(draft::WITHDRAWN)];
+const EVENTS: &[Event] = &[
+    Event::of::<shapes::Attested>(attest::ATTESTED),
+    Event::of::<shapes::Withdrawn>(draft::WITHDRAWN),
+    Event::of::<shapes::Superseded>(advance::SUPERSEDED),
+];
 
 fn answer<T: serde::Serialize>(answer: T) -> Result<Value, Stop> {
     serde_json::to_value(answer).map_err(|_| Fault::Defect("an answer is not JSON").into())
@@ -52,6 +64,7 @@ impl Feature for Exports {
                 "export.change" => draft::change(cx, data).await,
                 "export.attest" => attest::attest(cx, data).await,
                 "export.withdraw" => draft::withdraw(cx, data).await,
+                advance::ADVANCE => advance::advance(cx, data).await,
                 "export.retry" => draft::retry(cx, data).await,
                 _ => Err(UNKNOWN.into()),
             }

@@ -117,7 +117,7 @@ pub(super) fn linked(resource: &Value) -> Result<(), Refusal> {
 
 /// Takes out what FHIR JSON does not allow (R4, *JSON representation*): null, empty objects, lists and strings; control characters
 /// other than tab and line ends, and what XML has no place for in a narrative, become U+FFFD.
-pub(super) fn clean(value: Value) -> Option<Value> {
+pub(in crate::features::chart) fn clean(value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::String(text) if text.is_empty() => None,
