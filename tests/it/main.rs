@@ -99,4 +99,5 @@ mod receipts;
 mod search;
 mod serving;
 mod sse;
+mod transcript;
 mod wrong_patient;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
 use super::source::{Part, Source, Walk};
-use super::{ExportRequest, ExportSummary, Format, Out, proof};
+use super::{ExportRequest, ExportSummary, Format, Out, hl7v2, proof, transcript};
 use crate::features::files;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, FileId, Refusal, Stop};
@@ -37,7 +37,10 @@ pub async fn export(
         Format::Ndjson => ndjson(&source, &request, &parts, out).await?,
         Format::Proof => proof(&source, &request, &parts, out).await?,
         Format::FhirTransaction => super::fhir::transaction(&source, &request, &parts, out).await?,
-        Format::FhirDocument | Format::Html | Format::Pdf | Format::Hl7v2 => {
+        Format::Html => transcript::html(&source, &request, &parts, out).await?,
+        Format::Hl7v2 => hl7v2::export(&source, &request, &parts, out).await?,
+        Format::Pdf => transcript::pdf(&source, &request, &parts, out).await?,
+        Format::FhirDocument => {
             return Err(Refusal::invalid("format", "This build does not write that format.").into());
         }
     };

@@ -36,6 +36,7 @@ mod coverage;
 mod export;
 mod fhir;
 mod filing;
+mod hl7v2;
 mod out;
 pub mod proof;
 mod request;
@@ -44,6 +45,7 @@ pub mod sql;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 use serde_json::Value;
 
