@@ -103,4 +103,5 @@ mod serving;
 mod sse;
 mod targets;
 mod targets_mllp;
+mod transcript;
 mod wrong_patient;

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
 use super::source::{Part, Source, Walk};
-use super::{ExportRequest, ExportSummary, Format, Out, proof};
+use super::{ExportRequest, ExportSummary, Format, Out, hl7v2, proof, transcript};
 use crate::features::files;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{ChannelId, Fault, FileId, Refusal, Stop};
+use crate::kernel::base::{ChannelId, Fault, FileId, Stop};
 use crate::kernel::crypto::chain;
 use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
@@ -87,9 +87,9 @@ pub(super) async fn write(
         Format::Proof => proof(source, request, parts, out).await,
         Format::FhirTransaction => super::fhir::transaction(source, request, parts, out).await,
         Format::FhirDocument => super::fhir::document(source, request, parts, out).await,
-        Format::Html | Format::Pdf | Format::Hl7v2 => {
-            Err(Refusal::invalid("format", "This build does not write that format.").into())
-        }
+        Format::Html => transcript::html(source, request, parts, out).await,
+        Format::Pdf => transcript::pdf(source, request, parts, out).await,
+        Format::Hl7v2 => hl7v2::export(source, request, parts, out).await,
     }
 }
 

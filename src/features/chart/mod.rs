@@ -42,6 +42,7 @@ mod export;
 pub mod exports;
 mod fhir;
 mod filing;
+mod hl7v2;
 mod lines;
 mod out;
 pub mod proof;
@@ -52,6 +53,7 @@ mod survey;
 pub mod targets;
 #[cfg(test)]
 mod tests;
+mod transcript;
 
 use serde_json::Value;
 

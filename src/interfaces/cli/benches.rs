@@ -3,9 +3,9 @@
 use std::io::stdout;
 
 use super::arguments::Place;
-use super::bench::arguments::{Append, Bench, Growth, Search};
+use super::bench::arguments::{Append, Bench, Export, Growth, Search};
 use super::bench::run::Scenarios;
-use super::bench::{append, curves, found, growth, limit, run, search};
+use super::bench::{append, curves, export, found, growth, limit, run, search};
 use super::print;
 use super::spare::Spare;
 use crate::kernel::base::World;
@@ -20,6 +20,7 @@ pub async fn bench(place: &Place, typed: Bench) -> anyhow::Result<()> {
         Bench::Limit => return limit::run(&place.data, &mut stdout()).await,
         Bench::Append(typed) => return appends(place, &typed).await,
         Bench::Search(typed) => return searches(place, &typed).await,
+        Bench::Export(typed) => return exports(place, &typed).await,
         Bench::Growth(typed) => return grows(place, &typed).await,
         Bench::Fanout(typed) => (Scenarios { fanout: true, ..none }, typed),
         Bench::Rate(typed) => (Scenarios { rate: true, ..none }, typed),
@@ -47,6 +48,15 @@ async fn searches(place: &Place, typed: &Search) -> anyhow::Result<()> {
     let rows = search::run(typed.folder.as_deref().unwrap_or(spare.path()), typed.entries).await?;
     if place.json {
         return Ok(print::lines([serde_json::json!({ "search": rows }).to_string()])?);
+    }
+    Ok(found::table(&mut stdout(), &rows)?)
+}
+
+async fn exports(place: &Place, typed: &Export) -> anyhow::Result<()> {
+    let spare = Spare::new()?;
+    let rows = export::run(typed.folder.as_deref().unwrap_or(spare.path()), typed.entries, &typed.formats).await?;
+    if place.json {
+        return Ok(print::lines([serde_json::json!({ "export": rows }).to_string()])?);
     }
     Ok(found::table(&mut stdout(), &rows)?)
 }

@@ -1,5 +1,6 @@
 //! Configuration: built-in < TOML file < environment < flags. Unknown names are errors, so that a typing mistake is not a silent default.
 
+mod export;
 pub mod targets;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::Limits;
 use super::phi::Secret;
+pub use export::{Export, Hl7Message, Hl7v2};
 
 /// Everything a site may set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -204,14 +206,6 @@ impl Default for Asks {
     fn default() -> Self {
         Self { stat_minutes: 5, urgent_minutes: 30, routine_minutes: 1440 }
     }
-}
-
-/// Chart export.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Export {
-    /// `system` of the identifiers we give; `urn:uuid:<deployment>` if none.
-    pub identifier_system: Option<String>,
 }
 
 /// The care plan.

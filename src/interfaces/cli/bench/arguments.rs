@@ -28,6 +28,8 @@ pub enum Bench {
     Append(Append),
     /// Search over one patient, without sockets
     Search(Search),
+    /// Exports of one patient, without sockets
+    Export(Export),
     /// What things cost as the record grows
     Growth(Growth),
     /// The least possible server, which the others measure beside: TLS, broadcast, group commit to a file, nothing else
@@ -119,6 +121,20 @@ pub struct Search {
     /// Messages of the patient
     #[arg(long, value_name = "N", default_value_t = 50_000)]
     pub entries: usize,
+}
+
+/// `bench export`
+#[derive(Args, Debug)]
+pub struct Export {
+    /// Where its data folder is made and removed; a temporary one otherwise
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Messages of the patient
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub entries: usize,
+    /// Forms to be written
+    #[arg(long, value_name = "FORMATS", value_delimiter = ',', default_values_t = ["ndjson", "proof", "fhir-transaction", "html", "hl7v2"].map(str::to_owned))]
+    pub formats: Vec<String>,
 }
 
 /// `bench growth`

@@ -6,6 +6,7 @@ pub mod append;
 pub mod arguments;
 pub mod curves;
 pub mod dialect;
+pub mod export;
 pub mod fill;
 pub mod found;
 pub mod growth;

@@ -73,17 +73,22 @@ pub async fn run(parent: &Path, entries: usize) -> anyhow::Result<Vec<Searched>>
     found
 }
 
-fn told(refusal: Refusal) -> anyhow::Error {
+pub(super) fn told(refusal: Refusal) -> anyhow::Error {
     anyhow!("{}: {}", refusal.code.text(), refusal.detail.unwrap_or_default())
 }
 
-async fn measured(engine: &Engine, entries: usize) -> anyhow::Result<Vec<Searched>> {
+/// A nurse who may write.
+pub(super) async fn nurse(engine: &Engine) -> anyhow::Result<Subject> {
     let operator = identity::operator(engine, None).await.map_err(told)?;
     let account = json!({"handle": "bench-nurse", "name": "Bench Nurse", "kind": "practitioner"});
     let Value::Object(account) = account else { anyhow::bail!("an object is an object") };
     let added = engine.run_internal(operator, "user.add", account).await.map_err(told)?;
     let nurse = added["id"].as_str().and_then(|id| id.parse().ok()).and_then(|id| engine.subject(id));
-    let nurse = nurse.context("the account that was just added is not there")?;
+    nurse.context("the account that was just added is not there")
+}
+
+async fn measured(engine: &Engine, entries: usize) -> anyhow::Result<Vec<Searched>> {
+    let nurse = nurse(engine).await?;
     let target = targets(engine, &nurse, 1).await.map_err(told)?.remove(0);
     fill(engine, &nurse, &target, entries).await?;
     let mut found = Vec::new();
@@ -108,7 +113,7 @@ fn words(n: usize) -> String {
     format!("{rare}{text} {n}")
 }
 
-async fn fill(engine: &Engine, nurse: &Subject, target: &Target, entries: usize) -> anyhow::Result<()> {
+pub(super) async fn fill(engine: &Engine, nurse: &Subject, target: &Target, entries: usize) -> anyhow::Result<()> {
     let next = Arc::new(AtomicUsize::new(0));
     let writers = (0..WRITERS).map(|_| {
         let (engine, nurse, target, next) = (engine.clone(), nurse.clone(), target.clone(), next.clone());

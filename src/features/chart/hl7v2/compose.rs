@@ -1,0 +1,180 @@
+//! Entries become documents: who wrote, when, about what, as one text.
+
+use uuid::Uuid;
+
+use super::message::{Act, Document, Loinc, Patient, PatientNumber, Person};
+use super::{Group, conversation_id};
+use crate::features::chart::source::Source;
+use crate::features::chart::transcript::block::Entry;
+use crate::features::chart::transcript::{Body, Book, plain};
+use crate::kernel::base::world::parse_rfc3339;
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
+use crate::kernel::log::Fact;
+use crate::kernel::policy::Audience;
+
+/// What a conversation record is (mapping of the chart, section 5).
+const CONVERSATION: Loinc = ("56444-3", "Healthcare communication Document");
+
+/// What documents of one channel are made with.
+pub struct Composer<'b> {
+    book: &'b Book,
+    channel: ChannelId,
+    patient: Patient,
+    restricted: bool,
+    name: String,
+    takes_cancel: bool,
+}
+
+impl<'b> Composer<'b> {
+    /// For one channel.
+    pub fn new(source: &Source<'_>, book: &'b Book, channel: ChannelId) -> Self {
+        let settings = &source.engine.shared().config.export.hl7v2;
+        let identity = book.identity();
+        let mut numbers: Vec<PatientNumber> = Vec::new();
+        for one in identity.into_iter().flat_map(|identity| &identity.identifiers) {
+            let known = settings.identifier_system.as_deref() == Some(one.system.as_str());
+            let authority = if known { settings.authority.clone() } else { None }.unwrap_or_else(|| one.system.clone());
+            let number = PatientNumber { authority, value: one.value.clone(), class: "" };
+            if known { numbers.insert(0, number) } else { numbers.push(number) }
+        }
+        match numbers.first_mut() {
+            Some(first) => first.class = "MR",
+            None => numbers.push(PatientNumber {
+                authority: settings.namespace.clone(),
+                value: source.patient.to_string(),
+                class: "PI",
+            }),
+        }
+        let patient = Patient {
+            numbers,
+            name: identity.map(|identity| identity.name.clone()).unwrap_or_default(),
+            birth_date: identity.and_then(|identity| identity.birth_date.clone()),
+            gender: identity.and_then(|identity| identity.gender.clone()),
+        };
+        let audience = book.access().channels.get(&channel).map(|channel| channel.audience);
+        let restricted = audience == Some(Audience::Named);
+        Self { book, channel, patient, restricted, name: book.channel_name(channel), takes_cancel: settings.cancel }
+    }
+
+    /// Whose documents they are.
+    pub fn patient(&self) -> &Patient {
+        &self.patient
+    }
+
+    /// The time of the export.
+    pub fn now(&self) -> Micros {
+        self.book.now()
+    }
+
+    /// The item an entry is about now; what is about none is about the plan as a whole.
+    pub fn item(&self, fact: &Fact) -> ItemId {
+        self.book.item(fact).or_else(|| self.book.whole()).unwrap_or(ItemId(Uuid::nil()))
+    }
+
+    fn titled(&self, id: ItemId) -> Option<(Uuid, String)> {
+        Some((id.0, self.book.item_title(id)?.to_owned()))
+    }
+
+    fn person(&self, user: UserId) -> Person {
+        let (name, profession) = self.book.person(user);
+        Person { id: user.0, name, profession }
+    }
+
+    /// Lines above the text: what a reader has to know who sees the text alone.
+    fn head(&self, title: &str, item: Option<&(Uuid, String)>) -> String {
+        let item = item.map(|(_, title)| format!("Care plan item: {title}\n")).unwrap_or_default();
+        format!("{title}\nPatient: {}\n{item}All times are UTC.\n\n", self.patient.name)
+    }
+
+    /// A note, or what was said of it later.
+    pub fn note(&self, fact: &Fact, entry: &Entry, version: i64) -> Result<Document, Fault> {
+        let body = Body::of(fact)?;
+        let author = self.person(fact.by);
+        let note = &*fact.event == "note.logged";
+        let about = body.id::<ThingId>("note").map(|note| note.0);
+        let (act, id, parent) = match about {
+            // Documented after a marker: the note has the marker's name.
+            Some(marker) if note => (Act::Original, marker, None),
+            Some(parent) => (Act::Addendum, fact.id.0, Some(parent)),
+            None => (Act::Original, fact.id.0, None),
+        };
+        let item = self.titled(self.item(fact));
+        let heading = entry.heading.plain();
+        let title = format!("{heading}, {}", &entry.time[..10]);
+        let held = body.some("held_at").and_then(|at| parse_rfc3339(at).ok()).unwrap_or(fact.at);
+        let medium = body.text("medium");
+        Ok(Document {
+            id,
+            // The text of a note never changes; a receipt is no new state of it.
+            version: if note { fact.seq } else { version },
+            act,
+            parent,
+            class: if medium == "phone" || medium == "in_person" { "PR" } else { "CN" },
+            code: loinc(medium, author.profession.as_deref().unwrap_or_default()),
+            activity: held,
+            documented: fact.at,
+            text: self.head(&title, item.as_ref()) + &plain::text(entry),
+            authors: vec![author],
+            attested: None,
+            item,
+            restricted: self.restricted,
+            title,
+        })
+    }
+
+    /// What was said of one item in one channel on one day.
+    pub fn conversation(&self, item: ItemId, day: &str, block: i64, group: &Group) -> Document {
+        let original = conversation_id(self.channel, item, day, block);
+        let gone = group.entries.iter().all(|(fact, _)| self.book.is_gone(fact));
+        let (act, id, parent) = match group.had {
+            false => (Act::Original, original, None),
+            true if gone && self.takes_cancel => (Act::Cancel, original, Some(original)),
+            // A replacement has a number of its own (chapter 9); what it replaces is named as it was first.
+            true => (Act::Replacement, Uuid::new_v5(&original, group.version.to_string().as_bytes()), Some(original)),
+        };
+        let titled = self.titled(item);
+        let title = format!("Care team conversation \"{}\", {day}", self.name);
+        let mut text = self.head(&title, titled.as_ref());
+        for (_, entry) in &group.entries {
+            text.push_str(&plain::text(entry));
+            text.push('\n');
+        }
+        let times = || group.entries.iter().map(|(fact, _)| fact.at);
+        let mut writers: Vec<UserId> = Vec::new();
+        for (fact, _) in &group.entries {
+            if !writers.contains(&fact.by) {
+                writers.push(fact.by);
+            }
+        }
+        Document {
+            id,
+            version: group.version,
+            act,
+            parent,
+            class: "PR",
+            code: CONVERSATION,
+            activity: times().min().unwrap_or_default(),
+            documented: times().max().unwrap_or_default(),
+            authors: writers.into_iter().map(|user| self.person(user)).collect(),
+            attested: None,
+            item: titled,
+            restricted: self.restricted,
+            title,
+            text,
+        }
+    }
+}
+
+/// The LOINC code of a note with its name, by how people talked and the author's profession.
+fn loinc(medium: &str, profession: &str) -> Loinc {
+    let profession = profession.to_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| profession.contains(word));
+    match medium {
+        "phone" if is(&["nurse", "nursing"]) => ("34139-6", "Nurse Telephone encounter Note"),
+        "phone" if is(&["social work"]) => ("34844-1", "Social worker Telephone encounter Note"),
+        "phone" => ("34748-4", "Telephone encounter Note"),
+        "video" => ("34098-4", "Conference Note"),
+        "email" | "fax" | "letter" => ("52033-8", "General correspondence"),
+        _ => ("34109-9", "Note"),
+    }
+}
