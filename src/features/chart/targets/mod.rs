@@ -45,7 +45,7 @@ pub struct Receiver {
 
 enum Way {
     Fhir(Box<fhir::Server>),
-    Mllp(mllp::Peer),
+    Mllp(Box<mllp::Peer>),
     Folder(folder::Folder),
 }
 
@@ -57,7 +57,7 @@ impl Receivers {
             settings: settings.clone(),
             way: match settings {
                 Target::Fhir(fhir) => Way::Fhir(Box::new(fhir::Server::new(fhir.clone(), world.clone()))),
-                Target::Mllp(mllp) => Way::Mllp(mllp::Peer::new(mllp.clone())),
+                Target::Mllp(mllp) => Way::Mllp(Box::new(mllp::Peer::new(mllp.clone()))),
                 Target::Folder(folder) => Way::Folder(folder::Folder::new(folder.path.clone())),
             },
         };
