@@ -172,7 +172,7 @@ mod tests {
 
     fn piece(id: Uuid, text: &str, status: &str) -> Piece {
         let resource = json!({"resourceType": "Communication", "status": status, "payload": [{"contentString": text}]});
-        Piece { id, class: "Communication".into(), resource, update: false, entry: None, item: None }
+        Piece { id, class: "Communication".into(), resource, update: false, entry: None, item: None, fact: None }
     }
 
     /// The record: each message as it stands, addenda as messages of their own.
@@ -250,6 +250,7 @@ mod tests {
             resource: json!({"resourceType": "Practitioner", "name": [{"text": name}]}),
             update: false,
             entry: None,
+            fact: None,
             item: None,
         };
         let (former, mut holdings) = (person("A"), Holdings::new());
