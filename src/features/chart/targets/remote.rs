@@ -60,7 +60,9 @@ pub(super) fn single(answer: &Answer, id: &str) -> Option<Remote> {
 /// Where the server holds a resource that it gives.
 pub(super) fn held(resource: &Value) -> Option<(String, Option<String>)> {
     let (kind, id) = (resource["resourceType"].as_str()?, resource["id"].as_str()?);
-    let (location, _) = located(&format!("{kind}/{id}")).filter(|_| kind != "OperationOutcome" && kind != "Bundle")?;
+    // An answer about a resource is none, nor is a page of a search; a document is one.
+    let other = kind == "OperationOutcome" || (kind == "Bundle" && resource["type"] != "document");
+    let (location, _) = located(&format!("{kind}/{id}")).filter(|_| !other)?;
     Some((location, version_of(resource)))
 }
 
