@@ -44,7 +44,8 @@ const SAMPLES: [Sample; 5] = [
     Sample { under: "hl7-r4-examples", patients: 6, items: [2, 2, 1, 0], closed: 2, kept: 18, not_understood: 9 },
 ];
 
-fn files(under: &str) -> Vec<String> {
+/// The files of a sample.
+pub fn files(under: &str) -> Vec<String> {
     let path = sample(under);
     let mut found: Vec<PathBuf> = if path.is_dir() {
         std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect()
@@ -56,7 +57,8 @@ fn files(under: &str) -> Vec<String> {
     found.into_iter().map(|path| path.display().to_string()).collect()
 }
 
-async fn import(house: &House, files: &[String]) -> (i32, Value) {
+/// Imports files in one call: the exit code, and what it said.
+pub async fn import(house: &House, files: &[String]) -> (i32, Value) {
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let done = house.cli(&[&["patient", "import"], &files[..]].concat()).await;
     (done.code, serde_json::from_str(&done.stdout).unwrap_or_else(|_| panic!("{}{}", done.stdout, done.stderr)))

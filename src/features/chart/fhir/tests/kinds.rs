@@ -42,7 +42,7 @@ impl Ward {
         self.says(&goal, "About the task", json!({ "task": task })).await;
         self.talks(&goal, hostile).await;
         let ipass = json!({"illness_severity": "watcher", "patient_summary": hostile, "action_list": [hostile], "situation_awareness": hostile});
-        let offer = json!({"patient": self.patient, "to": nurse.user, "ipass": ipass});
+        let offer = json!({"patient": self.patient, "to": nurse.user, "ipass": ipass, "responsibilities": []});
         let offer = self.house.run(&self.lead, "handoff.offer", offer).await;
         let accept = json!({"handoff": offer["handoff"], "synthesis": format!("I have {hostile}")});
         self.house.run(&nurse, "handoff.accept", accept).await;
