@@ -11,7 +11,8 @@ const STYLE: &str = include_str!("page.css");
 
 /// Text as content of an element or a quoted attribute: markup is shown, control characters are U+FFFD, line ends are kept.
 pub fn escape(out: &mut String, text: &str) {
-    for c in chart_text(text).chars() {
+    let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+    for c in chart_text(&lines).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -19,7 +20,6 @@ pub fn escape(out: &mut String, text: &str) {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '\n' => out.push_str("<br/>"),
-            '\r' => {}
             // What is no character of XML 1.0.
             '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
             c => out.push(c),
@@ -37,7 +37,7 @@ pub enum Place {
 }
 
 /// Whether a text may turn the direction of what follows it: right-to-left letters and the controls of UAX #9.
-fn turns(text: &str) -> bool {
+pub fn turns(text: &str) -> bool {
     let turning = |c: char| matches!(c, '\u{590}'..='\u{8ff}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}');
     text.chars().any(turning)
 }

@@ -88,7 +88,7 @@ impl People {
             PersonKind::Practitioner => None,
             PersonKind::Patient => Some("the patient"),
             PersonKind::RelatedPerson => Some("family or close person"),
-            PersonKind::Service => Some("an integration"),
+            PersonKind::Service => Some("a service account"),
         }
     }
 

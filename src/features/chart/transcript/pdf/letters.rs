@@ -2,6 +2,8 @@
 //! B612 (SIL OFL) for what it has, DejaVu Sans for most other alphabets. What neither has, Chinese, Japanese, Korean and most emoji
 //! among it, is a box on the page and itself in the text layer, and is counted.
 
+use std::collections::HashMap;
+
 use krilla::text::{Font, GlyphId, KrillaGlyph};
 use rustybuzz::{Direction, Face, UnicodeBuffer};
 
@@ -10,6 +12,11 @@ use crate::kernel::base::Fault;
 const REGULAR: &[u8] = include_bytes!("fonts/B612-Regular.ttf");
 const BOLD: &[u8] = include_bytes!("fonts/B612-Bold.ttf");
 const WIDE: &[u8] = include_bytes!("fonts/DejaVuSans.ttf");
+
+/// Longer ones are not words that come again.
+const WORD_BYTES_MAX: usize = 32;
+/// Words that are remembered: a few megabytes.
+const WORDS_MAX: usize = 50_000;
 
 /// A font as it shapes and as it is embedded.
 struct Cut {
@@ -33,6 +40,8 @@ pub struct Letters {
     cuts: [Cut; 3],
     /// Characters that no font has.
     pub uncovered: u64,
+    /// Widths of words, plain and bold.
+    widths: [HashMap<String, f32>; 2],
 }
 
 /// Glyphs of one font and one direction, in the order they are drawn.
@@ -76,7 +85,11 @@ impl Letters {
     /// # Errors
     /// None that a build passes its tests with.
     pub fn new() -> Result<Self, Fault> {
-        Ok(Self { cuts: [Cut::new(REGULAR)?, Cut::new(BOLD)?, Cut::new(WIDE)?], uncovered: 0 })
+        Ok(Self {
+            cuts: [Cut::new(REGULAR)?, Cut::new(BOLD)?, Cut::new(WIDE)?],
+            uncovered: 0,
+            widths: Default::default(),
+        })
     }
 
     fn hand(&self, c: char, bold: bool, before: Option<Hand>) -> Hand {
@@ -178,8 +191,22 @@ impl Letters {
         self.uncovered += u64::try_from(uncovered).unwrap_or_default();
     }
 
-    /// How wide a text is, in units of the font size.
-    pub fn width(&self, text: &str, bold: bool) -> f32 {
-        self.shape(text, bold, false).iter().map(|piece| piece.width).sum()
+    /// How wide a text is, in units of the font size. Short ones are remembered: most words come again.
+    pub fn width(&mut self, text: &str, bold: bool) -> f32 {
+        if text.len() > WORD_BYTES_MAX {
+            // No word of a language: its characters one by one, which is never narrower but for rare joins.
+            let mut buffer = [0; 4];
+            return text.chars().map(|c| self.width(c.encode_utf8(&mut buffer), bold)).sum();
+        }
+        if let Some(width) = self.widths[usize::from(bold)].get(text) {
+            return *width;
+        }
+        let width = self.shape(text, bold, false).iter().map(|piece| piece.width).sum();
+        let known = &mut self.widths[usize::from(bold)];
+        if known.len() == WORDS_MAX {
+            known.clear();
+        }
+        known.insert(text.to_owned(), width);
+        width
     }
 }

@@ -43,7 +43,7 @@ pub fn lines(letters: &mut Letters, text: &str, bold: bool, room: f32) -> Vec<La
 }
 
 /// Where the lines of one paragraph begin and end.
-fn breaks(letters: &Letters, text: &str, bold: bool, room: f32) -> Vec<std::ops::Range<usize>> {
+fn breaks(letters: &mut Letters, text: &str, bold: bool, room: f32) -> Vec<std::ops::Range<usize>> {
     let (mut found, mut start, mut at, mut used) = (Vec::new(), 0, 0, 0.0);
     for word in text.split_inclusive([' ', '-']) {
         let mut width = letters.width(word, bold);
@@ -53,7 +53,7 @@ fn breaks(letters: &Letters, text: &str, bold: bool, room: f32) -> Vec<std::ops:
             (start, used) = (at, 0.0);
         }
         let mut rest = word;
-        while used + width > room && letters.width(rest.trim_end(), bold) > room {
+        while used + width > room && visible > room && letters.width(rest.trim_end(), bold) > room {
             let cut = fitting(letters, rest, bold, room);
             at += cut;
             found.push(start..at);
@@ -70,7 +70,7 @@ fn breaks(letters: &Letters, text: &str, bold: bool, room: f32) -> Vec<std::ops:
 }
 
 /// How much of a word fits into a line: at least a character, and marks stay with what they are on.
-fn fitting(letters: &Letters, word: &str, bold: bool, room: f32) -> usize {
+fn fitting(letters: &mut Letters, word: &str, bold: bool, room: f32) -> usize {
     let mut used = 0.0;
     let mut last = 0;
     let mut chars = word.char_indices().peekable();

@@ -19,6 +19,7 @@ use krilla::tagging::{ListNumbering, Tag, TagGroup, TagTree};
 use krilla::{Document, SerializeSettings};
 
 use super::block::{Block, Entry, Line, Part, Run, Sheet, Sort};
+use super::html::turns;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Micros};
 use leaves::{Leaves, Look};
@@ -65,11 +66,12 @@ struct Paper {
     made: Micros,
 }
 
-/// A line with the runs of people isolated from what stands around them (U+2068, U+2069).
+/// A line with the runs of people isolated from what stands around them (U+2068, U+2069), where they may turn its direction: the text
+/// layer holds the controls, too.
 fn isolated(line: &Line) -> String {
     let runs = line.0.iter().map(|run| match run {
-        Run::Ours(text) => text.clone(),
-        Run::Theirs(text) => format!("\u{2068}{text}\u{2069}"),
+        Run::Theirs(text) if turns(text) => format!("\u{2068}{text}\u{2069}"),
+        Run::Ours(text) | Run::Theirs(text) => text.clone(),
     });
     runs.collect()
 }
