@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod addresses;
 pub mod caller;
+pub mod exports;
 pub mod files;
 pub mod guard;
 pub mod health;
