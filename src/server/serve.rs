@@ -144,6 +144,7 @@ async fn app(
         port: address.port(),
         metrics,
         jwks: jwks(node).await?,
+        spool: chart::exports::Spool::open(node.engine.clone()).await?,
         draining: draining.clone(),
     });
     let sockets = Sockets::new(socket::Parts {

@@ -53,6 +53,13 @@ impl Play {
         let place = format!("unix:{}", house.path("lmtp").display());
         house.set("CARETHREAD_MAIL_LMTP", &place);
         house.set("CARETHREAD_FILES_DISK_PERCENT_MAX", "100");
+        let drop = house.path("drop");
+        std::fs::create_dir(&drop).unwrap();
+        let target = |name: &str, path: &Path| {
+            format!("\n[targets.{name}]\nkind = \"folder\"\npath = \"{}\"\nformat = \"ndjson\"\n", path.display())
+        };
+        let targets = target("drop", &drop) + &target("gone", &house.path("gone"));
+        std::fs::write(house.path("config.toml"), format!("{ROOMY}{targets}")).unwrap();
         let server = house.serve().await;
         let (sockets, http) = (Document::fetch(&server, "asyncapi").await, Document::fetch(&server, "openapi").await);
         let (actors, names, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

@@ -69,6 +69,7 @@ mod command_line;
 mod day;
 mod faults;
 mod files;
+mod filing;
 mod foreign;
 mod golden;
 mod growth;

@@ -67,7 +67,7 @@ impl Source<'_> {
         for begun in begun.channels {
             let coverage = sql::coverage(cx.tx(), self.patient, &request.key(), begun.id).await?;
             let window = if begun.chosen {
-                common(&begun.readable, &[self.span(&mut cx, request, &begun).await?])
+                common(&begun.readable, &[span(&mut cx, request, begun.id, begun.size).await?])
             } else {
                 Vec::new()
             };
@@ -100,21 +100,6 @@ impl Source<'_> {
         Ok(about)
     }
 
-    /// The entries between the times asked for.
-    async fn span(&self, cx: &mut Read, request: &ExportRequest, begun: &BegunChannel) -> Result<[i64; 2], Stop> {
-        let head = cx.head(begun.id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
-        let mut first_at = async |at: Micros| log::sql::first_after(cx.tx(), head.n, at).await;
-        let from = match request.from {
-            Some(from) => first_at(from).await?.unwrap_or(i64::MAX),
-            None => 1,
-        };
-        let to = match request.to {
-            Some(to) => first_at(to.saturating_add(1)).await?.map_or(begun.size, |behind| behind - 1),
-            None => begun.size,
-        };
-        Ok([from, to.min(begun.size)])
-    }
-
     /// Entries with `after < seq <= to`, at most a page. What the caller may read is decided again.
     pub async fn page(&self, channel: ChannelId, after: i64, to: i64) -> Result<Vec<Fact>, Stop> {
         let mut cx = self.engine.reader(self.subject.clone()).await?;
@@ -135,6 +120,26 @@ impl Source<'_> {
         }
         Ok(facts)
     }
+}
+
+/// The entries of a channel between the times asked for, of the first `size`.
+pub(super) async fn span(
+    cx: &mut Read,
+    request: &ExportRequest,
+    channel: ChannelId,
+    size: i64,
+) -> Result<[i64; 2], Stop> {
+    let head = cx.head(channel).await?.ok_or(Fault::Integrity("a channel without a head"))?;
+    let mut first_at = async |at: Micros| log::sql::first_after(cx.tx(), head.n, at).await;
+    let from = match request.from {
+        Some(from) => first_at(from).await?.unwrap_or(i64::MAX),
+        None => 1,
+    };
+    let to = match request.to {
+        Some(to) => first_at(to.saturating_add(1)).await?.map_or(size, |behind| behind - 1),
+        None => size,
+    };
+    Ok([from, to.min(size)])
 }
 
 /// A walk over spans of one channel, page after page.

@@ -370,14 +370,32 @@ pub struct Export {
     #[arg(long, value_name = "P")]
     pub patient: String,
     /// In which form
-    #[arg(long, value_enum)]
-    pub format: Format,
+    #[arg(long, value_enum, required_unless_present = "target", conflicts_with = "target")]
+    pub format: Option<Format>,
     /// A new file, or a new folder for `proof` and `hl7v2`
-    #[arg(long, value_name = "PATH")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "target", conflicts_with = "target")]
+    pub out: Option<PathBuf>,
+    /// To this configured target, instead of a file
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Stand for it with this statement, in the name of `--by`: then it is filed
+    #[arg(long, value_name = "STATEMENT", requires = "target", required_unless_present_any = ["format", "dry_run"])]
+    pub attest: Option<String>,
+    /// Say what the target will keep or lose, and file nothing
+    #[arg(long, requires = "target", conflicts_with = "attest")]
+    pub dry_run: bool,
     /// Only what this format has not had yet
     #[arg(long, value_enum)]
     pub since: Option<Since>,
+    /// About this plan item only; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub item: Vec<String>,
+    /// Of this record class only (care_record, coordination, operational); may be repeated
+    #[arg(long, value_name = "CLASS")]
+    pub class: Vec<String>,
+    /// This entry only; may be repeated
+    #[arg(long, value_name = "ID")]
+    pub entry: Vec<String>,
     /// This channel only; may be repeated
     #[arg(long, value_name = "ID")]
     pub channel: Vec<String>,

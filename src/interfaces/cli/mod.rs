@@ -72,7 +72,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 /// The file gets its name when the export is filed, and only then.
 async fn exported(place: &Place, typed: Export) -> anyhow::Result<Answer> {
-    let mut paper = Paper::new(&typed.out, typed.format.is_folder())?;
+    let Some((out, format)) = typed.out.clone().zip(typed.format) else {
+        let order = Order { by: place.by.clone(), command: Command::Export(orders::export(typed)) };
+        return alone::run(place, order, &mut Nowhere).await;
+    };
+    let mut paper = Paper::new(&out, format.is_folder())?;
     let order = Order { by: place.by.clone(), command: Command::Export(orders::export(typed)) };
     let answer = alone::run(place, order, &mut paper).await?;
     paper.keep()?;

@@ -64,14 +64,20 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
 pub fn export(typed: Export) -> commands::Export {
     commands::Export {
         patient: typed.patient,
-        format: word(&typed.format),
+        format: typed.format.as_ref().map(word).unwrap_or_default(),
+        target: typed.target,
+        attest: typed.attest,
+        dry_run: typed.dry_run,
+        items: typed.item,
+        classes: typed.class,
+        entries: typed.entry,
         since_last: typed.since.is_some(),
         channels: typed.channel,
         from: typed.from,
         to: typed.to,
         with_patient: typed.with_patient,
         purpose: typed.purpose,
-        path: typed.out.display().to_string(),
+        path: typed.out.map(|out| out.display().to_string()).unwrap_or_default(),
     }
 }
 

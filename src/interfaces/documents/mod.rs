@@ -3,6 +3,7 @@
 //! Does not know: sites, requests, sessions. Invariant: the same registry and limits give the same bytes.
 
 mod asyncapi;
+mod exports;
 mod frames;
 mod openapi;
 mod parts;

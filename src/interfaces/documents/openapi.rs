@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::exports;
 use super::frames::{Error, OF_CONNECTIONS, OVER_HTTP_TOO};
 use super::parts::{ops, pascal, put_error, put_events, put_op, reply_frame};
 use super::schemas::{Schemas, reference};
@@ -17,7 +18,7 @@ use crate::kernel::wire::SUBPROTOCOL;
 /// What every route may answer: a credential in the URL, no key, a failure of ours.
 const ANYWHERE: [Code; 3] = [Code::Invalid, Code::Sealed, Code::Internal];
 /// What every route with a credential may answer.
-const SIGNED_IN: [Code; 4] = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Busy];
+pub(super) const SIGNED_IN: [Code; 4] = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Busy];
 
 const DESCRIPTION: &str = "Secure messaging for care teams. `POST /v1/ops` takes the operations of the socket, one a request. \
     The socket itself, /v1/ws, is described by /v1/asyncapi.json; both in words by docs/protocol.md. Members that are not listed \
@@ -46,6 +47,9 @@ pub(super) fn document(registry: &Registry, limits: &Limits) -> Value {
         "/v1/sessions/{session}": {"delete": end_session()},
         "/v1/ws-tickets": {"post": ticket()},
         "/v1/imports": {"post": import(&mut schemas)},
+        "/v1/patients/{patient}/chart-status": {"get": exports::chart_status()},
+        "/v1/patients/{patient}/exports": {"get": exports::list(), "post": exports::make()},
+        "/v1/patients/{patient}/exports/{export}": {"get": exports::fetch()},
         "/v1/intake/email": {"post": email()},
         "/v1/channels/{channel}/files": {"post": upload(&mut schemas)},
         "/v1/channels/{channel}/files/{file}": {"get": download()},
@@ -88,18 +92,18 @@ fn problems(codes: &[Code]) -> Map<String, Value> {
     by_status.into_iter().map(|(status, codes)| (status.to_string(), answer(codes))).collect()
 }
 
-fn json_answer(description: &str, schema: &Value) -> Value {
+pub(super) fn json_answer(description: &str, schema: &Value) -> Value {
     json!({"description": description, "content": {"application/json": {"schema": schema}}})
 }
 
 /// An operation: what it answers when it is done, and the refusals it knows.
-fn operation(id: &str, summary: &str, done: &str, answer: Value, codes: &[Code]) -> Value {
+pub(super) fn operation(id: &str, summary: &str, done: &str, answer: Value, codes: &[Code]) -> Value {
     let mut responses = problems(codes);
     responses.insert(done.into(), answer);
     json!({"operationId": id, "summary": summary, "responses": responses})
 }
 
-fn with_credential(mut operation: Value) -> Value {
+pub(super) fn with_credential(mut operation: Value) -> Value {
     operation["security"] = json!([{"bearer": []}, {"cookie": []}]);
     operation
 }
@@ -250,7 +254,7 @@ fn email() -> Value {
     with_credential(operation)
 }
 
-fn id_in_path(name: &str) -> Value {
+pub(super) fn id_in_path(name: &str) -> Value {
     json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "format": "uuid"}})
 }
 

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod addresses;
 pub mod caller;
 pub mod disclosures;
+pub mod exports;
 pub mod files;
 pub mod guard;
 pub mod health;

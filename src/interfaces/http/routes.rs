@@ -13,7 +13,7 @@ use super::caller::signed_in;
 use super::origin::is_local;
 use super::problem::{json, no_method, no_route, problem};
 use super::site::Site;
-use super::{disclosures, files, guard, health, imports, intake, ops, page, published, sessions};
+use super::{disclosures, exports, files, guard, health, imports, intake, ops, page, published, sessions};
 use crate::kernel::base::Refusal;
 use crate::kernel::policy::Roles;
 
@@ -31,6 +31,9 @@ pub fn routes(site: Site, more: Router) -> Router {
         .route("/v1/channels/{channel}/files/{file}", get(files::download))
         .route("/v1/imports", post(imports::import))
         .route("/v1/intake/email", post(intake::email))
+        .route("/v1/patients/{patient}/chart-status", get(exports::status))
+        .route("/v1/patients/{patient}/exports", get(exports::list).post(exports::make))
+        .route("/v1/patients/{patient}/exports/{export}", get(exports::fetch))
         .route("/v1/ops", post(ops::ops))
         .route("/v1/patients/{patient}/disclosures", get(disclosures::report))
         .route("/v1/sessions", post(sessions::open))

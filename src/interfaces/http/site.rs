@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::origin::Origins;
 use super::rate::Rates;
+use crate::features::chart::exports::Spool;
 use crate::features::identity::Door;
 use crate::interfaces::documents::Documents;
 use crate::kernel::engine::Engine;
@@ -18,6 +19,9 @@ use crate::kernel::engine::Engine;
 const IMPORTS_MAX: usize = 2;
 /// Files on their way in at once: each keeps the disk busy and holds some hundred KiB.
 const UPLOADS_MAX: usize = 32;
+
+/// Exports being made at once: each reads a whole record.
+const EXPORTS_MAX: usize = 2;
 
 /// Shared by cloning.
 #[derive(Clone)]
@@ -32,6 +36,8 @@ struct Inner {
     rates: Rates,
     imports: Semaphore,
     uploads: Semaphore,
+    exports: Semaphore,
+    spool: Spool,
     metrics: Option<PrometheusHandle>,
     jwks: Value,
     documents: OnceLock<Documents>,
@@ -50,6 +56,8 @@ pub struct Parts {
     pub metrics: Option<PrometheusHandle>,
     /// The public keys of the deployment.
     pub jwks: Value,
+    /// Exports that wait to be fetched.
+    pub spool: Spool,
     /// Cancelled when the server goes down.
     pub draining: CancellationToken,
 }
@@ -58,7 +66,7 @@ impl Site {
     /// Puts the parts together with what the configuration says.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { door, printed, port, metrics, jwks, draining } = parts;
+        let Parts { door, printed, port, metrics, jwks, spool, draining } = parts;
         let config = &door.engine().shared().config;
         let origins = Origins::new(&printed, port, &config.http.origins);
         let trusted_proxies = config.http.trusted_proxies.clone();
@@ -71,6 +79,8 @@ impl Site {
                 rates,
                 imports: Semaphore::new(IMPORTS_MAX),
                 uploads: Semaphore::new(UPLOADS_MAX),
+                exports: Semaphore::new(EXPORTS_MAX),
+                spool,
                 metrics,
                 jwks,
                 documents: OnceLock::new(),
@@ -119,6 +129,18 @@ impl Site {
     #[must_use]
     pub fn uploads(&self) -> &Semaphore {
         &self.inner.uploads
+    }
+
+    /// Places for exports being made.
+    #[must_use]
+    pub fn exports(&self) -> &Semaphore {
+        &self.inner.exports
+    }
+
+    /// Exports that wait to be fetched.
+    #[must_use]
+    pub fn spool(&self) -> &Spool {
+        &self.inner.spool
     }
 
     /// The text of `/metrics`.

@@ -52,6 +52,22 @@ impl Files {
         Ok(Writing { file, path, folder: self.folder.clone(), finished: false })
     }
 
+    /// Another folder beside this one.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        Self { folder: self.folder.with_file_name(name) }
+    }
+
+    /// Begins a file for a writer that does not wait, and that need not survive a power cut.
+    ///
+    /// # Errors
+    /// It is there already, or cannot be made.
+    pub fn create_blocking(&self, id: Uuid) -> io::Result<std::fs::File> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        std::fs::create_dir_all(&self.folder)?;
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(id))
+    }
+
     /// Opens a file.
     ///
     /// # Errors

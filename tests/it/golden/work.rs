@@ -1,6 +1,6 @@
 //! The script goes on: work that is asked for and handed over, talks elsewhere and mails, check-ins, files, absence, and the end of care.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Play;
 use crate::server::text;
@@ -15,6 +15,7 @@ pub async fn play(play: &mut Play) {
     checkins(play).await;
     absence(play).await;
     the_end(play).await;
+    filing(play).await;
     sources(play).await;
 }
 
@@ -161,4 +162,57 @@ async fn sources(play: &mut Play) {
     play.name("conflict", &conflict);
     let settled = json!({"conflict": conflict, "keep": "theirs"});
     play.make("imported goal", "lead", "plan.conflict.settle", settled).await;
+}
+
+/// Drafted, attested, filed, superseded; taken back; tried again where the receiver is not there.
+async fn filing(play: &mut Play) {
+    let (patient, goal, lead) = (play.id("patient"), play.id("goal"), play.id("lead"));
+    let mut charter = play.server.person("charter").await;
+    let issued = play.server.cli(&["token", "issue", "--user", "charter", "--allow", "export"]).await;
+    charter.token = text(&issued, "token");
+    play.name("charter", &charter.id);
+    let socket = play.server.socket(&charter).await;
+    play.run("lead", "team.add", json!({"patient": patient, "user": charter.id, "role": "Medical records"})).await;
+    play.actors.insert("charter", super::Actor { person: charter, socket });
+    let first = drafted(play, json!({"patient": patient, "target": "drop", "purpose": "Weekly filing"})).await;
+    let summaries = json!([{"item": goal, "text": "Weight is back to normal"}]);
+    let changed =
+        play.run("charter", "export.change", json!({"export": first, "rev": 1, "summaries": summaries})).await;
+    play.run("charter", "export.preview", json!({ "export": first })).await;
+    let attest = json!({"export": first, "rev": changed["rev"], "statement": "Complete and correct"});
+    play.make("attestation", "charter", "export.attest", attest).await;
+    until_filed(play, &first).await;
+    play.run("charter", "export.get", json!({ "export": first })).await;
+    play.run("charter", "chart.status", json!({"patient": patient, "target": "drop"})).await;
+    let second = drafted(play, json!({"patient": patient, "target": "drop", "supersedes": first})).await;
+    play.run("charter", "export.attest", json!({"export": second, "rev": 1, "statement": "Complete and correct"}))
+        .await;
+    play.until("events/export.superseded.json").await;
+    let third = drafted(play, json!({"patient": patient, "target": "drop", "attesters": [lead]})).await;
+    play.run("charter", "export.attest", json!({"export": third, "rev": 1, "statement": "Complete and correct"})).await;
+    play.run("charter", "export.withdraw", json!({"export": third, "reason": "Not needed"})).await;
+    play.run("charter", "export.list", json!({ "patient": patient })).await;
+    let fourth = drafted(play, json!({"patient": patient, "target": "gone"})).await;
+    play.run("charter", "export.attest", json!({"export": fourth, "rev": 1, "statement": "Complete and correct"}))
+        .await;
+    until(play, &fourth, |export| export["attempts"] != 0).await;
+    play.run("charter", "export.retry", json!({ "export": fourth })).await;
+}
+
+async fn drafted(play: &mut Play, data: Value) -> String {
+    text(&play.run("charter", "export.draft", data).await, "export")
+}
+
+async fn until_filed(play: &mut Play, export: &str) {
+    until(play, export, |export| export["state"] == "filed").await;
+}
+
+async fn until(play: &mut Play, export: &str, come: impl Fn(&Value) -> bool) {
+    let person = &play.actors["charter"].person;
+    let looking = async {
+        while !come(&play.server.run(person, "export.get", json!({ "export": export })).await) {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), looking).await.expect("the export comes that far");
 }

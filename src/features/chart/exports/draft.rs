@@ -158,21 +158,12 @@ async fn places(cx: &mut Write<'_>, found: &mut Found) -> Result<(), Stop> {
     Ok(())
 }
 
+/// The target a command names, and what it is filed as.
 fn destination(cx: &mut Write<'_>, fields: Fields<'_>) -> Result<(Option<String>, String), Refusal> {
-    let (target, format) = (fields.string("target")?, fields.string("format")?);
-    match (target, format) {
-        (Some(name), None) => {
-            let target = cx.ledger().shared().config.targets.get(name);
-            let target = target.ok_or_else(|| Refusal::invalid("target", "No target of that name is configured."))?;
-            Ok((Some(name.to_owned()), form_of(target)))
-        }
-        (None, Some(format)) => {
-            let known = Format::from_text(format);
-            let known = known.ok_or_else(|| Refusal::invalid("format", "This server does not write that format."))?;
-            Ok((None, known.text().to_owned()))
-        }
-        _ => Err(Refusal::invalid("target", "Name a target, or the format of a file: one of them.")),
-    }
+    let name = fields.string("target")?.unwrap_or_default();
+    let target = cx.ledger().shared().config.targets.get(name);
+    let target = target.ok_or_else(|| Refusal::invalid("target", "No target of that name is configured."))?;
+    Ok((Some(name.to_owned()), form_of(target)))
 }
 
 /// `export.draft`

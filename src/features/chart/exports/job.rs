@@ -42,18 +42,20 @@ pub struct Filings {
     receivers: Arc<Receivers>,
     /// The built-in user, with the authority of the host.
     host: Subject,
-    busy: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// A target that is filed to; free again when dropped.
 struct Turn {
-    busy: Arc<Mutex<BTreeSet<String>>>,
     target: String,
+    name: String,
 }
+
+/// Targets that are filed to in this process, by deployment: a command that files waits for the job, and the job for it.
+static BUSY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.target);
+        BUSY.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 
@@ -62,7 +64,7 @@ impl Filings {
     #[must_use]
     pub fn new(engine: Engine, host: Subject) -> Self {
         let receivers = Arc::new(Receivers::of(&engine.shared().config.targets, engine.world()));
-        Self { engine, receivers, host, busy: Arc::default() }
+        Self { engine, receivers, host }
     }
 
     /// Files what is due, for as long as the engine runs.
@@ -96,8 +98,9 @@ impl Filings {
 
     fn turn(&self, row: &ExportRow) -> Option<Turn> {
         let target = row.target.clone()?;
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(target.clone()).then(|| Turn { busy: self.busy.clone(), target })
+        let name = format!("{}/{target}", self.engine.shared().vault.deployment());
+        let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(name.clone()).then_some(Turn { target, name })
     }
 
     /// Files one export as far as it goes now, and gives how it stands.

@@ -15,11 +15,14 @@ pub mod model;
 pub mod parcel;
 mod planning;
 pub mod shapes;
+mod spool;
 pub mod sql;
+pub mod status;
 
 use serde_json::Value;
 
 pub use job::Filings;
+pub use spool::{Fetched, Spool};
 
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::engine::fields::Fields;
@@ -39,6 +42,8 @@ const OPS: &[Op] = &[
     Op::write("export.retry", "export").takes::<shapes::OfExport>().answers::<shapes::Standing>(),
     Op::write(advance::ADVANCE, "export").internal(),
     Op::read("export.get", "export").takes::<shapes::OfExport>().answers::<shapes::Shown>().polled(),
+    Op::read("export.preview", "export").takes::<shapes::OfExport>().answers::<status::Preview>(),
+    Op::read("chart.status", "export").takes::<status::AskStatus>().answers::<status::ChartStatus>(),
     Op::read("export.list", "export").takes::<shapes::ListExports>().answers::<shapes::ExportList>(),
 ];
 
@@ -74,6 +79,8 @@ impl Feature for Exports {
     fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
         Box::pin(async move {
             match op {
+                "export.preview" => answer(status::preview(cx, data).await?),
+                "chart.status" => answer(status::status(cx, data).await?),
                 "export.get" => answer(keep::seen(cx, Fields(data).required_id("export")?).await?.shown()?),
                 "export.list" => {
                     let patient: PatientId = Fields(data).required_id("patient")?;

@@ -47,15 +47,13 @@ pub struct Summary {
     pub by: Option<UserId>,
 }
 
-/// Drafts an export to a `target`, or as a file in a `format`.
+/// Drafts an export to a configured target.
 #[derive(JsonSchema)]
 pub struct DraftExport {
     /// Whose record.
     pub patient: PatientId,
     /// A configured target.
-    pub target: Option<String>,
-    /// Or a form of file, as on the command line.
-    pub format: Option<String>,
+    pub target: String,
     /// Of what.
     #[serde(flatten)]
     pub selection: Selection,

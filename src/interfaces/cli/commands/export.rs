@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Answer, patient};
+use super::{Answer, filing, patient};
 use crate::features::chart::{self, ExportRequest, Format, Out};
 use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, Micros, Refusal, Stop};
@@ -30,17 +30,41 @@ pub struct Export {
     /// Why it is taken out.
     #[serde(default)]
     pub purpose: Option<String>,
+    /// A configured target, instead of a file.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// What the author stands for.
+    #[serde(default)]
+    pub attest: Option<String>,
+    /// Nothing is filed.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// About these plan items only.
+    #[serde(default)]
+    pub items: Vec<String>,
+    /// Of these record classes only.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// These entries only.
+    #[serde(default)]
+    pub entries: Vec<String>,
     /// Where the command line writes it, as typed: for the answer.
     pub path: String,
 }
 
 pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &mut dyn Out) -> Result<Answer, Stop> {
     let patient = patient::named(node, &asked.patient).await?;
+    if let Some(target) = &asked.target {
+        return filing::file(node, subject, patient, target, &asked).await;
+    }
     let format = Format::from_text(&asked.format)
         .ok_or_else(|| Refusal::invalid("format", "This build does not write that format."))?;
     let channels = asked.channels.iter().map(|id| id.parse::<ChannelId>()).collect::<Result<Vec<_>, _>>();
     let channels = channels.map_err(|_| Refusal::invalid("channel", "A channel is named by its id."))?;
     let request = ExportRequest {
+        items: filing::ids("item", &asked.items)?,
+        entries: filing::ids("entry", &asked.entries)?,
+        classes: filing::classes(&asked.classes)?,
         channels: (!channels.is_empty()).then_some(channels),
         from: time("from", asked.from.as_deref())?,
         to: time("to", asked.to.as_deref())?,

@@ -2,6 +2,7 @@
 //! Each goes through the engine as everybody's does; what it answers is ready to be printed.
 
 mod export;
+mod filing;
 mod keys;
 mod patient;
 mod record;

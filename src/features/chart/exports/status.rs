@@ -1,0 +1,318 @@
+//! What is charted, what is new, and what an export will file: counted from the record as the caller may read it. Writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::draft::form_of;
+use super::keep::{Found, all, seen};
+use super::model::State;
+use crate::features::chart::coverage::{Coverage, common};
+use crate::features::chart::{filing, source};
+use crate::kernel::base::{ChannelId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::crypto::chain::kind;
+use crate::kernel::engine::fields::Fields;
+use crate::kernel::engine::shape::Time;
+use crate::kernel::engine::{Data, Read};
+use crate::kernel::log::{self, Fact};
+use crate::kernel::policy::{self, Right};
+
+/// Entries of one page.
+const PAGE: i64 = 500;
+
+/// Asks what will be filed.
+#[derive(Serialize, JsonSchema)]
+pub struct Preview {
+    /// The export.
+    pub export: ThingId,
+    /// Entries it holds.
+    pub entries: u64,
+    /// Channels they stand in.
+    pub channels: u64,
+    /// By plan item; entries about none are in `entries` only.
+    pub items: Vec<PreviewItem>,
+    /// By kind of event, with what the receiver keeps of it.
+    pub kinds: Vec<PreviewKind>,
+    /// Who wrote the entries.
+    pub authors: Vec<UserId>,
+    /// Entries whose words are withheld because they went to the wrong patient.
+    pub withheld: u64,
+}
+
+/// What is filed about one plan item.
+#[derive(Serialize, JsonSchema)]
+pub struct PreviewItem {
+    /// The plan item.
+    pub item: ItemId,
+    /// Entries about it.
+    pub entries: u64,
+    /// A summary stands for them.
+    pub summary: bool,
+}
+
+/// What becomes of one kind of entry.
+#[derive(Serialize, JsonSchema)]
+pub struct PreviewKind {
+    /// The first word of its events.
+    pub kind: String,
+    /// How many.
+    pub entries: u64,
+    /// `resource`, `in_note`, `in_document` or `lost`.
+    pub kept: String,
+}
+
+/// Asks how the chart stands.
+#[derive(JsonSchema)]
+pub struct AskStatus {
+    /// Whose.
+    pub patient: PatientId,
+    /// At this configured target only.
+    pub target: Option<String>,
+}
+
+/// How the chart stands, target by target.
+#[derive(Serialize, JsonSchema)]
+pub struct ChartStatus {
+    /// In the order of their names.
+    pub charts: Vec<Chart>,
+}
+
+/// What one target has.
+#[derive(Serialize, JsonSchema)]
+pub struct Chart {
+    /// The configured target.
+    pub target: String,
+    /// By plan item.
+    pub items: Vec<Charted>,
+}
+
+/// What a target has about one plan item: messages and notes.
+#[derive(Serialize, JsonSchema)]
+pub struct Charted {
+    /// The plan item.
+    pub item: ItemId,
+    /// It has these.
+    pub charted: u64,
+    /// Of them, those that were changed since.
+    pub changed: u64,
+    /// It has not got these yet.
+    pub new: u64,
+    /// When something about it was filed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub last_filed: Option<String>,
+    /// Who attested that.
+    pub attested_by: Vec<UserId>,
+}
+
+/// What one channel holds for the caller.
+struct Place {
+    id: ChannelId,
+    size: i64,
+    spans: Vec<[i64; 2]>,
+}
+
+/// What a change names.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    message: Option<ThingId>,
+    #[serde(default)]
+    note: Option<ThingId>,
+}
+
+async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
+    let (permit, access) = cx.permit_patient(Right::DraftExport, patient).await?;
+    let scope: Vec<(ChannelId, Option<Vec<policy::Interval>>)> =
+        filing::scope(cx.subject(), &permit, &access, cx.now())
+            .into_iter()
+            .map(|(id, spans)| (id, spans.map(<[policy::Interval]>::to_vec)))
+            .collect();
+    let mut places = Vec::with_capacity(scope.len());
+    for (id, spans) in scope {
+        let head = cx.head(id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
+        let spans = spans.map_or_else(|| vec![[1, head.seq]], |spans| policy::spans(&spans, 1, head.seq));
+        places.push(Place { id, size: head.seq, spans });
+    }
+    Ok(places)
+}
+
+/// Hands over every entry of a place; between two pages it is asked again whether the caller may, and no snapshot is kept.
+async fn each(
+    cx: &mut Read,
+    patient: PatientId,
+    place: &Place,
+    mut take: impl FnMut(&Fact) -> Result<(), Fault> + Send,
+) -> Result<(), Stop> {
+    for [from, to] in &place.spans {
+        let mut after = from - 1;
+        while after < *to {
+            cx.renew(async {}).await?;
+            cx.permit_patient(Right::DraftExport, patient).await?;
+            let head = cx.head(place.id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
+            let (tx, vault) = cx.log();
+            let facts = log::since(tx, vault, &head, after, *to, PAGE).await?;
+            after = facts.last().ok_or(Fault::Integrity("an entry is missing in a channel"))?.seq;
+            facts.iter().try_for_each(&mut take)?;
+        }
+    }
+    Ok(())
+}
+
+/// What messages are about that were linked to another item later, and the last change of each.
+#[derive(Default)]
+struct Later {
+    items: HashMap<ThingId, ItemId>,
+    changes: HashMap<ThingId, i64>,
+}
+
+impl Later {
+    fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
+        if !fact.event.starts_with("message.") && !fact.event.starts_with("note.") {
+            return Ok(());
+        }
+        let Named { message, note } = fact.read()?;
+        let Some(named) = message.or(note) else { return Ok(()) };
+        self.changes.insert(named, fact.seq);
+        if let Some(item) = fact.item.filter(|_| &*fact.event == "message.relinked") {
+            self.items.insert(named, item);
+        }
+        Ok(())
+    }
+
+    fn item(&self, fact: &Fact) -> Option<ItemId> {
+        self.items.get(&ThingId(fact.id.0)).copied().or(fact.item)
+    }
+}
+
+/// What a receiver keeps of one kind of entry.
+fn kept(form: &str, kind: &str) -> &'static str {
+    match (form, kind) {
+        ("full", "message" | "note" | "task" | "plan_item" | "handoff" | "checkin") => "resource",
+        ("note-only" | "inbox", "note") => "resource",
+        ("note-only" | "inbox", "message") => "in_note",
+        ("full" | "note-only" | "inbox", _) => "lost",
+        _ => "in_document",
+    }
+}
+
+/// `export.preview`
+pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop> {
+    let found = seen(cx, Fields(data).required_id("export")?).await?;
+    let (patient, request) = (found.row.patient, found.request()?);
+    let chosen = |id: &ChannelId| request.channels.as_ref().is_none_or(|channels| channels.contains(id));
+    let (mut items, mut kinds) = (BTreeMap::<ItemId, u64>::new(), BTreeMap::<String, u64>::new());
+    let (mut entries, mut channels, mut withheld) = (0_u64, 0_u64, 0_u64);
+    let mut authors = BTreeSet::new();
+    for mut place in places(cx, patient).await?.into_iter().filter(|place| chosen(&place.id)) {
+        let mut later = Later::default();
+        each(cx, patient, &place, |fact| later.take(fact)).await?;
+        let span = source::span(cx, &request, place.id, place.size).await?;
+        place.spans = common(&place.spans, &[span]);
+        let before = entries;
+        each(cx, patient, &place, |fact| {
+            let item = later.item(fact);
+            if !request.takes(fact, item) {
+                return Ok(());
+            }
+            entries += 1;
+            withheld += u64::from(fact.withheld);
+            authors.insert(fact.by);
+            item.into_iter().for_each(|item| *items.entry(item).or_default() += 1);
+            let kind = fact.event.split('.').next().unwrap_or_default().to_owned();
+            *kinds.entry(kind).or_default() += 1;
+            Ok(())
+        })
+        .await?;
+        channels += u64::from(entries > before);
+    }
+    let form = found.row.form.as_str();
+    let has = |item: &ItemId| found.view.summaries.iter().any(|summary| summary.item == *item);
+    for summary in &found.view.summaries {
+        items.entry(summary.item).or_default();
+    }
+    Ok(Preview {
+        export: found.row.id,
+        entries,
+        channels,
+        items: items.into_iter().map(|(item, entries)| PreviewItem { item, entries, summary: has(&item) }).collect(),
+        kinds: kinds
+            .into_iter()
+            .map(|(kind, entries)| PreviewKind { kept: kept(form, &kind).to_owned(), kind, entries })
+            .collect(),
+        authors: authors.into_iter().collect(),
+        withheld,
+    })
+}
+
+/// `chart.status`
+pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, Stop> {
+    let fields = Fields(data);
+    let patient: PatientId = fields.required_id("patient")?;
+    cx.permit_patient(Right::DraftExport, patient).await?;
+    let asked = fields.string("target")?;
+    let targets: Vec<String> = cx.shared().config.targets.keys().cloned().collect();
+    let targets: Vec<String> = targets.into_iter().filter(|name| asked.is_none_or(|asked| asked == name)).collect();
+    if asked.is_some() && targets.is_empty() {
+        return Err(Refusal::invalid("target", "No target of that name is configured.").into());
+    }
+    let exports = all(cx, patient).await?;
+    let mut counts: Vec<BTreeMap<ItemId, [u64; 3]>> = vec![BTreeMap::new(); targets.len()];
+    for place in places(cx, patient).await? {
+        let mut coverages: Vec<Coverage> = Vec::with_capacity(targets.len());
+        for target in &targets {
+            let form = cx.shared().config.targets.get(target).map(form_of).unwrap_or_default();
+            let key = filing::key(Some(target), &form);
+            coverages.push(super::super::sql::coverage(cx.tx(), patient, &key, place.id).await?);
+        }
+        let mut later = Later::default();
+        each(cx, patient, &place, |fact| later.take(fact)).await?;
+        each(cx, patient, &place, |fact| {
+            let Some(item) = later.item(fact).filter(|_| matches!(fact.kind, kind::MESSAGE | kind::NOTE)) else {
+                return Ok(());
+            };
+            let changed_at = later.changes.get(&ThingId(fact.id.0)).copied().unwrap_or(fact.seq);
+            for (coverage, counts) in coverages.iter().zip(&mut counts) {
+                count(counts.entry(item).or_default(), coverage.horizon(fact.seq), changed_at);
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    let charts = targets.into_iter().zip(counts).map(|(target, counts)| {
+        let items = counts.into_iter().map(|(item, counts)| charted(&exports, &target, item, counts)).collect();
+        Chart { target, items }
+    });
+    Ok(ChartStatus { charts: charts.collect() })
+}
+
+/// `[charted, changed, new]`
+fn count(counts: &mut [u64; 3], horizon: Option<i64>, changed_at: i64) {
+    match horizon {
+        Some(horizon) => {
+            counts[0] += 1;
+            counts[1] += u64::from(changed_at > horizon);
+        }
+        None => counts[2] += 1,
+    }
+}
+
+fn charted(exports: &[Found], target: &str, item: ItemId, counts: [u64; 3]) -> Charted {
+    let about = |found: &&Found| {
+        let items = found.view.selection.items.as_ref();
+        found.row.target.as_deref() == Some(target)
+            && matches!(State::from_number(found.row.state), Some(State::Filed | State::Superseded))
+            && items.is_none_or(|items| items.contains(&item))
+    };
+    // Newest first.
+    let last = exports.iter().find(about).filter(|_| counts[0] > 0);
+    Charted {
+        item,
+        charted: counts[0],
+        changed: counts[1],
+        new: counts[2],
+        last_filed: last.and_then(|found| found.view.filed.as_ref()).map(|filed| filed.at.clone()),
+        attested_by: last.map(|found| found.view.attestations.iter().map(|one| one.by).collect()).unwrap_or_default(),
+    }
+}
