@@ -20,7 +20,7 @@ fn folder() -> PathBuf {
 }
 
 /// A program on the path, or the panic that says who installs it.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&paths).map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("there is no {name} on the PATH: tests/run installs it"))

@@ -99,4 +99,5 @@ mod receipts;
 mod search;
 mod serving;
 mod sse;
+mod typescript;
 mod wrong_patient;

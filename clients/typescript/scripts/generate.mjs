@@ -1,6 +1,6 @@
-// Makes `src/generated.ts` from the committed copy of what the server publishes at /v1/asyncapi.json. The copy is held against the server by
-// `cargo test --test it typescript`, the types against the copy by `npm run check`: so no type can say what the server does not.
-// Usage: node scripts/generate.mjs [--check]
+// Makes `src/generated.ts` from the committed copy of what the server publishes at /v1/asyncapi.json. The copy is held
+// against the server by `cargo test --test it typescript`, the types against the copy by `npm run check`: so no type
+// can say what the server does not. Usage: node scripts/generate.mjs [--check]
 import { readFileSync, writeFileSync } from "node:fs";
 
 const at = (path) => new URL(`../${path}`, import.meta.url);
@@ -14,84 +14,95 @@ const union = (types) => [...new Set(types)].join(" | ");
 const grouped = (type) => (type.includes(" | ") ? `(${type})` : type);
 
 function type(schema) {
-  if (schema === true || schema === undefined) return "unknown";
-  if (schema.$ref) return named(schema.$ref);
-  if ("const" in schema) return JSON.stringify(schema.const);
-  if (schema.enum) return union(schema.enum.map((value) => JSON.stringify(value)));
-  if (schema.allOf) return schema.allOf.map((part) => grouped(type(part))).join(" & ");
-  const choice = schema.oneOf ?? schema.anyOf;
-  const shape = schema.properties && Object.keys(schema.properties).length > 0;
-  if (choice) {
-    const choices = union(choice.map((one) => alternative(one, schema)));
-    return shape ? `${object(schema)} & (${choices})` : choices;
-  }
-  if (schema.type === undefined) return "unknown";
-  const types = [schema.type].flat();
-  return union(types.map((one) => plain(one, schema)));
+    if (schema === true || schema === undefined) return "unknown";
+    if (schema.$ref) return named(schema.$ref);
+    if ("const" in schema) return JSON.stringify(schema.const);
+    if (schema.enum) return union(schema.enum.map((value) => JSON.stringify(value)));
+    if (schema.allOf) return schema.allOf.map((part) => grouped(type(part))).join(" & ");
+    const choice = schema.oneOf ?? schema.anyOf;
+    const shape = schema.properties && Object.keys(schema.properties).length > 0;
+    if (choice) {
+        const choices = union(choice.map((one) => alternative(one, schema)));
+        return shape ? `${object(schema)} & (${choices})` : choices;
+    }
+    if (schema.type === undefined) return "unknown";
+    const types = [schema.type].flat();
+    return union(types.map((one) => plain(one, schema)));
 }
 
 /** One of several ways to fill the same object may say no more than which members it needs. */
 function alternative(one, of) {
-  if (!of.properties || one.$ref || !one.required) return type(one);
-  const needs = (name) => ({ ...(of.properties[name] ?? one.properties?.[name]) });
-  return `{ ${one.required.map((name) => `${member(name)}: NonNullable<${type(needs(name))}>`).join("; ")} }`;
+    if (!of.properties || one.$ref || !one.required) return type(one);
+    const needs = (name) => ({ ...(of.properties[name] ?? one.properties?.[name]) });
+    return `{ ${one.required.map((name) => `${member(name)}: NonNullable<${type(needs(name))}>`).join("; ")} }`;
 }
 
 function plain(name, schema) {
-  switch (name) {
-    case "string":
-    case "boolean":
-    case "null":
-      return name;
-    case "integer":
-    case "number":
-      return "number";
-    case "array": {
-      const items = grouped(type(schema.items));
-      return schema.minItems === 2 && schema.maxItems === 2 ? `[${items}, ${items}]` : `${items}[]`;
+    switch (name) {
+        case "string":
+        case "boolean":
+        case "null":
+            return name;
+        case "integer":
+        case "number":
+            return "number";
+        case "array": {
+            const items = grouped(type(schema.items));
+            return schema.minItems === 2 && schema.maxItems === 2 ? `[${items}, ${items}]` : `${items}[]`;
+        }
+        case "object":
+            return object(schema);
+        default:
+            throw new Error(`a schema of type ${name}: teach scripts/generate.mjs what it is`);
     }
-    case "object":
-      return object(schema);
-    default:
-      throw new Error(`a schema of type ${name}: teach scripts/generate.mjs what it is`);
-  }
 }
 
 function object(schema) {
-  const properties = Object.entries(schema.properties ?? {});
-  if (properties.length === 0) {
-    return typeof schema.additionalProperties === "object" ? `Record<string, ${type(schema.additionalProperties)}>` : "Record<string, unknown>";
-  }
-  const required = new Set(schema.required);
-  const members = properties.map(([name, one]) => {
-    const note = words(typeof one === "object" ? one.description : undefined);
-    return `${note}${member(name)}${required.has(name) ? "" : "?"}: ${type(one)}`;
-  });
-  return `{ ${members.join("; ")} }`;
+    const properties = Object.entries(schema.properties ?? {});
+    if (properties.length === 0) {
+        return typeof schema.additionalProperties === "object"
+            ? `Record<string, ${type(schema.additionalProperties)}>`
+            : "Record<string, unknown>";
+    }
+    const required = new Set(schema.required);
+    const members = properties.map(([name, one]) => {
+        const note = words(typeof one === "object" ? one.description : undefined);
+        return `${note}${member(name)}${required.has(name) ? "" : "?"}: ${type(one)}`;
+    });
+    return `{ ${members.join("; ")} }`;
 }
 
 // A command and an event are their body in an envelope that `frames.ts` gives once for all.
 const enveloped = new Set(["EventFrame", ...Object.keys(schemas).filter((name) => /^.+(Command|Event)$/.test(name))]);
 const types = Object.keys(schemas)
-  .filter((name) => !enveloped.has(name))
-  .map((name) => `${words(schemas[name].description)}export type ${name} = ${type(schemas[name])};`);
+    .filter((name) => !enveloped.has(name))
+    .map((name) => `${words(schemas[name].description)}export type ${name} = ${type(schemas[name])};`);
 
-const ops = [], writes = [], record = [], own = [], passing = [];
+const ops = [],
+    writes = [],
+    record = [],
+    own = [],
+    passing = [];
 for (const [name, { payload }] of Object.entries(messages)) {
-  const reply = messages[`${name}.reply`];
-  if (reply) {
-    const command = schemas[named(payload.allOf[0].$ref)];
-    // Where nothing is required, a command may come without `data`; `{}` says the same.
-    const given = command.properties.data;
-    const data = named(given.$ref ?? given.anyOf[0].$ref);
-    ops.push(`  ${words(command.description)}${member(name)}: { data: ${data}; reply: ${type(reply.payload.properties.data)} };`);
-    if (schemas[data].properties?.key) writes.push(name);
-  } else if (payload.$ref && named(payload.$ref).endsWith("Event")) {
-    const body = type(schemas[named(payload.$ref)].properties.data);
-    const [into, short] = name.startsWith("me.") ? [own, name.slice(3)]
-      : name.endsWith(".passing") ? [passing, name.slice(0, -".passing".length)] : [record, name];
-    into.push(`  ${member(short)}: ${body};`);
-  }
+    const reply = messages[`${name}.reply`];
+    if (reply) {
+        const command = schemas[named(payload.allOf[0].$ref)];
+        // Where nothing is required, a command may come without `data`; `{}` says the same.
+        const given = command.properties.data;
+        const data = named(given.$ref ?? given.anyOf[0].$ref);
+        ops.push(
+            `  ${words(command.description)}${member(name)}: { data: ${data}; reply: ${type(reply.payload.properties.data)} };`,
+        );
+        if (schemas[data].properties?.key) writes.push(name);
+    } else if (payload.$ref && named(payload.$ref).endsWith("Event")) {
+        const body = type(schemas[named(payload.$ref)].properties.data);
+        const [into, short] = name.startsWith("me.")
+            ? [own, name.slice(3)]
+            : name.endsWith(".passing")
+              ? [passing, name.slice(0, -".passing".length)]
+              : [record, name];
+        into.push(`  ${member(short)}: ${body};`);
+    }
 }
 
 const list = (names) => names.map((name) => JSON.stringify(name)).join(", ");
@@ -129,8 +140,8 @@ export const WRITES = [${list(writes)}] as const;
 `;
 
 if (!process.argv.includes("--check")) {
-  writeFileSync(at("src/generated.ts"), text);
+    writeFileSync(at("src/generated.ts"), text);
 } else if (readFileSync(at("src/generated.ts"), "utf8") !== text) {
-  console.error("src/generated.ts is not what schemas/asyncapi.json says: npm run generate");
-  process.exit(1);
+    console.error("src/generated.ts is not what schemas/asyncapi.json says: npm run generate");
+    process.exit(1);
 }

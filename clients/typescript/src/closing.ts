@@ -7,10 +7,10 @@ export const BACKOFF_MS_FIRST = 1_000;
 export const BACKOFF_MS_MAX = 30_000;
 
 /**
- * How long to wait before an attempt, in milliseconds: doubled each time, with chance in it. Without chance, everybody a restart cut off would come
- * back in the same second, and again together each time.
+ * How long to wait before an attempt, in milliseconds: doubled each time, with chance in it. Without chance, everybody
+ * a restart cut off would come back in the same second, and again together each time.
  */
 export function backoff(attempt: number, random: () => number): number {
-  const full = Math.min(BACKOFF_MS_FIRST * 2 ** Math.min(attempt, 16), BACKOFF_MS_MAX);
-  return Math.round(full * (0.5 + random() / 2));
+    const full = Math.min(BACKOFF_MS_FIRST * 2 ** Math.min(attempt, 16), BACKOFF_MS_MAX);
+    return Math.round(full * (0.5 + random() / 2));
 }

@@ -1,4 +1,5 @@
-// What the package offers. The storage in IndexedDB stands apart (`carethread/indexeddb`), so that programs without a browser need not have it.
+// What the package offers. The storage in IndexedDB stands apart (`carethread/indexeddb`), so that programs without a
+// browser need not have it.
 export { client, type Client } from "./client.ts";
 export { comesBack, backoff } from "./closing.ts";
 export { Connection, type Heard, type Options, type Reset, type SignedIn, type State } from "./connection.ts";
@@ -14,7 +15,18 @@ export { PatientStore, readRecord, type PatientChanges } from "./store/patient.t
 export { STATES, reckon, type Reckoned } from "./store/reckon.ts";
 export { reduce, withPast, withSnapshot, without, type Snapshot } from "./store/reduce.ts";
 export { stands, type Answer, type Note, type Said, type Version } from "./store/said.ts";
-export { isWhole, lastSeq, nothing, type Line, type OpenHandoff, type OpenMarker, type Sight, type Task, type TaskState, type Work } from "./store/sight.ts";
+export {
+    isWhole,
+    lastSeq,
+    nothing,
+    type Line,
+    type OpenHandoff,
+    type OpenMarker,
+    type Sight,
+    type Task,
+    type TaskState,
+    type Work,
+} from "./store/sight.ts";
 export { isFinal } from "./store/tasks.ts";
 export { later, millis } from "./time.ts";
 export { Vault, sealingKey, sealingKeyFromPassword } from "./vault.ts";
