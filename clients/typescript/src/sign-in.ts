@@ -78,7 +78,7 @@ export async function endSession(world: World, base: string, token?: string): Pr
 }
 
 /** Tickets from the session of the cookie, or of the token. */
-export function byTicket(world: World, base: string, token?: string): SignIn {
+export function byTicket(world: World, base: string, token?: string): { ticket: () => Promise<string> } {
     const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {};
     return {
         ticket: async () => {
