@@ -125,6 +125,7 @@ export class House {
             window.__faults = [];
             document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => window.__faults.push(`policy ${violatedDirective} ${blockedURI}`));
         });
+        context.setDefaultTimeout(15_000);
         const page = await context.newPage();
         page.on("pageerror", (error) => this.faults.push(String(error.stack ?? error)));
         page.on("console", (message) => message.type() === "error" && !/net::ERR|status of (401|502|503)|WebSocket connection|favicon/.test(message.text()) && this.faults.push(message.text()));

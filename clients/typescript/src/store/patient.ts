@@ -25,18 +25,21 @@ export interface PatientChanges {
 
 /** Reads a whole record over any way to ask: for programs that want it once. */
 export async function readRecord(ask: Ask, who: { user: string; family: boolean; patient: string }): Promise<Sight> {
-    let sight = await readSnapshot(ask, nothing(who));
-    for (const channel of sight.channels.keys()) {
-        const pages: Pick<HistoryReply, "events" | "gaps">[] = [];
-        for (let after = 0; ;) {
-            const page = await ask("history", { channel, after, limit: PAGE }, "ahead");
-            pages.push(page);
-            after = page.events.at(-1)?.seq ?? after;
-            if (!page.more || page.events.length === 0) break;
-        }
-        sight = withPast(sight, new Map([[channel, pages]]));
+    // Entries first: what comes between the two is in what is asked for last.
+    const { channels } = await ask("channel.list", { patient: who.patient });
+    const pages = new Map<string, Pick<HistoryReply, "events" | "gaps">[]>();
+    for (const { id: channel } of channels) pages.set(channel, await readChannel(ask, channel));
+    return withPast(await readSnapshot(ask, nothing(who)), pages);
+}
+
+async function readChannel(ask: Ask, channel: string): Promise<Pick<HistoryReply, "events" | "gaps">[]> {
+    const pages: Pick<HistoryReply, "events" | "gaps">[] = [];
+    for (let after = 0; ; ) {
+        const page = await ask("history", { channel, after, limit: PAGE }, "ahead");
+        pages.push(page);
+        after = page.events.at(-1)?.seq ?? after;
+        if (!page.more || page.events.length === 0) return pages;
     }
-    return sight;
 }
 
 async function readSnapshot(ask: Ask, sight: Sight): Promise<Sight> {
@@ -116,17 +119,23 @@ export class PatientStore {
     }
 
     async #read(): Promise<void> {
-        this.#set(await readSnapshot(this.#ask, this.#sight));
-        const missing = [...this.#sight.channels.keys()].filter((id) => !this.#sight.lines.has(id));
-        const pages = await Promise.all(
-            missing.map(
-                async (channel) => [channel, [await this.#ask("history", { channel, limit: NEWEST })]] as const,
-            ),
-        );
-        this.#set(withPast(this.#sight, new Map(pages)));
+        // Entries before plan and team: an entry that comes between the two is in what is asked for last, and what
+        // comes after that is laid over it. The other way round it would be in the entries, and nowhere else.
+        const { channels } = await this.#ask("channel.list", { patient: this.#sight.patient });
+        const pages = await this.#newest(channels.map(({ id }) => id));
+        this.#set(withPast(await readSnapshot(this.#ask, this.#sight), pages));
+        this.#set(withPast(this.#sight, await this.#newest([...this.#sight.channels.keys()])));
         this.#open = true;
         this.#lay();
         void this.#readPast();
+    }
+
+    /** The newest page of each of these that nothing is here of. */
+    async #newest(channels: readonly string[]): Promise<Map<string, HistoryReply[]>> {
+        const missing = channels.filter((id) => !this.#sight.lines.has(id));
+        const page = async (channel: string) =>
+            [channel, [await this.#ask("history", { channel, limit: NEWEST })]] as [string, HistoryReply[]];
+        return new Map(await Promise.all(missing.map(page)));
     }
 
     /** Goes back to the first entry of each channel, while nobody waits for it. */

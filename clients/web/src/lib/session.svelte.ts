@@ -48,7 +48,8 @@ class Session {
         try {
             await byTicket(world, "").ticket();
         } catch (why) {
-            if (!(why instanceof Refused)) return this.#begin(before);
+            // A server that does not answer just now is waited for; only its no is a no.
+            if (!(why instanceof Refused) || why.code !== "unauthenticated") return this.#begin(before);
             this.locked = before !== undefined;
             this.handle = before?.handle ?? "";
             await forget();

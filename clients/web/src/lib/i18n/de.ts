@@ -423,6 +423,7 @@ export const de: Record<keyof typeof en, string> = {
     "task.noDate": "kein Datum",
     "task.steps": "{n} von {m} Schritten erledigt",
     "task.oldVersion": "Für Version {n} des Punkts gemacht",
+    "task.drag": "Ziehen: {title}",
     "task.move": "Verschieben …",
     "task.moveLabel": "Verschieben: {title}",
     "task.moved": "{title}: {step}",

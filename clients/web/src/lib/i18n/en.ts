@@ -421,6 +421,7 @@ export const en = {
     "task.noDate": "no date",
     "task.steps": "{n} of {m} steps done",
     "task.oldVersion": "Made for version {n} of the item",
+    "task.drag": "Drag: {title}",
     "task.move": "Move to…",
     "task.moveLabel": "Move to: {title}",
     "task.moved": "{title}: {step}",
