@@ -1,6 +1,6 @@
 // Where on the page somebody is, kept in the part of the address that no server sees: ids, never words.
 
-export type Tab = "messages" | "plan" | "board" | "team" | "note";
+export type Tab = "messages" | "plan" | "board" | "team" | "note" | "handoff" | "checkin";
 
 export type Route =
     | { page: "start" }
@@ -8,7 +8,7 @@ export type Route =
     | { page: "settings" }
     | { page: "patient"; patient: string; tab: Tab; id: string | undefined };
 
-const TABS: readonly string[] = ["messages", "plan", "board", "team", "note"] satisfies Tab[];
+const TABS: readonly string[] = ["messages", "plan", "board", "team", "note", "handoff", "checkin"] satisfies Tab[];
 
 function read(hash: string): Route {
     const [page, patient, tab = "", id] = hash.replace(/^#\/?/, "").split("/");
