@@ -18,6 +18,8 @@ before(async () => {
     await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: new Date(Date.now() - 7_200_000).toISOString(), with: [{ name: "Ines Calder", role: "dispatcher" }], text: "They fetch her", decisions: ["Booked"] });
     await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
     house.task = (await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Call CityRide about a day that has a rather long title", owner: house.people.maja.id, due: new Date(Date.now() - 3_600_000).toISOString(), priority: "urgent", checklist: ["One", { text: "Two", done: true }] })).id;
+    const ipass = { illness_severity: "watcher", patient_summary: "Up", action_list: ["Frame"], situation_awareness: "Dizzy in the morning" };
+    house.handoff = (await house.run("tomasz", "handoff.offer", { patient: house.ward.patient, to: house.people.maja.id, ipass })).id;
 });
 after(async () => {
     const { faults } = house;
@@ -30,6 +32,7 @@ const pages = () => [
     ["start", "#/", "Waits for you"],
     ["my board", "#/mine", "Your tasks at all patients"],
     ["settings", "#/settings", "Where you are signed in"],
+    ["search", "#/search", "Words that were said"],
     ["messages", house.patient("messages", house.ward.staff), "Nobody can drive her"],
     ["shared", house.patient("messages", house.ward.shared), "We look for a ride"],
     ["plan", house.patient("plan"), "Always there"],
@@ -38,6 +41,9 @@ const pages = () => [
     ["task", house.patient("board", house.task), "What was said about it"],
     ["note", house.patient("note"), "How it will look to others"],
     ["team", house.patient("team"), "Ward nurse"],
+    ["handoff", house.patient("handoff"), "Nothing moves before"],
+    ["handoff to read", house.patient("handoff", house.handoff), "Dizzy in the morning"],
+    ["check-in", house.patient("checkin", house.ward.staff), "No check-in waits"],
 ];
 
 async function judge(page, name) {
@@ -77,6 +83,17 @@ for (const colorScheme of ["light", "dark"]) {
         await page.context().close();
     });
 }
+
+test("axe-core finds nothing on the pages of the family", async () => {
+    const page = await house.visit({ width: 390, height: 780, bypassCSP: true });
+    await house.enter(page, "ada");
+    await page.getByText("Waits for you").first().waitFor();
+    for (const [tab, words] of [["messages", "We look for a ride"], ["plan", "shared with you"]]) {
+        await visit(page, house.patient(tab), words);
+        await judge(page, `family ${tab}`);
+    }
+    await page.context().close();
+});
 
 test("nothing scrolls sideways at 320, 390, 720 and 1024 pixels, and axe-core finds nothing on a phone", async () => {
     const page = await house.visit({ width: 390, height: 780, bypassCSP: true });

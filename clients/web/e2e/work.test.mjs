@@ -162,6 +162,19 @@ test("unsorted messages are counted until somebody sorts them", async () => {
     await page.context().close();
 });
 
+test("what was said is found again, and the words stand in no address", async () => {
+    const page = await house.signIn("maja");
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await page.keyboard.press("/");
+    await page.getByLabel("Words that were said").fill("NOBODY can");
+    await page.keyboard.press("Enter");
+    await page.locator("li", { hasText: "Nobody can drive her" }).getByText("OKAFOR, Ruth").waitFor();
+    assert.ok(!page.url().includes("can"));
+    await page.getByRole("link", { name: /Open.*Nobody can/ }).click();
+    await page.locator("article.msg", { hasText: "Nobody can drive her" }).waitFor();
+    await page.context().close();
+});
+
 test("everybody on the team is listed, with what they answer for", async () => {
     const page = await house.signIn("maja");
     await house.open(page, "team");

@@ -5,6 +5,7 @@ export type Tab = "messages" | "plan" | "board" | "team" | "note" | "handoff" | 
 export type Route =
     | { page: "start" }
     | { page: "mine" }
+    | { page: "search" }
     | { page: "settings" }
     | { page: "patient"; patient: string; tab: Tab; id: string | undefined };
 
@@ -15,7 +16,7 @@ function read(hash: string): Route {
     if (page === "patient" && patient) {
         return { page, patient, tab: TABS.includes(tab) ? (tab as Tab) : "messages", id: id || undefined };
     }
-    if (page === "mine" || page === "settings") return { page };
+    if (page === "mine" || page === "search" || page === "settings") return { page };
     return { page: "start" };
 }
 
