@@ -60,3 +60,47 @@ test("a check-in is answered on a phone in under a minute", { timeout: 200_000 }
     assert.equal(await page.getByRole("link", { name: /Answer the check-in/ }).count(), 0);
     await page.context().close();
 });
+
+test("a message that went to the wrong patient is moved, and the page says who had got it", async () => {
+    const other = (await house.run("maja", "patient.register", { name: "Rutendo Okafor", birth_date: "1951-04-14" })).patient;
+    await house.run("maja", "message.post", { channel: house.ward.staff, item: house.ward.items.ride, text: "Potassium 6.1" });
+    const [maja, tomasz] = [await house.signIn("maja"), await house.signIn("tomasz")];
+    await tomasz.getByRole("heading", { name: /Good/ }).waitFor();
+    await house.open(tomasz, "messages", house.ward.staff);
+    await tomasz.locator("article.msg", { hasText: "Potassium 6.1" }).waitFor();
+    await maja.getByRole("link", { name: /OKAFOR, Rutendo/ }).first().waitFor();
+    await house.open(maja, "messages", house.ward.staff);
+    const said = maja.locator("article.msg", { hasText: "Potassium 6.1" });
+    await said.getByRole("button", { name: /What to do/ }).click();
+    await said.getByRole("button", { name: "Wrong patient" }).click();
+    const form = maja.getByRole("dialog");
+    await form.getByLabel("Whose is it?").selectOption({ label: "OKAFOR, Rutendo, 14-Apr-1951" });
+    await form.getByLabel("Who may read the note").selectOption({ label: "Care team, staff only." });
+    await form.getByLabel("About", { exact: true }).selectOption({ label: "Plan as a whole" });
+    await form.getByLabel(/How it came about/).fill("Two records were open");
+    await form.getByRole("button", { name: "Move the message" }).click();
+    await maja.getByRole("heading", { name: "The message was moved" }).waitFor();
+    await maja.getByRole("dialog").getByText("Tomasz Nowak").waitFor();
+    await tomasz.getByText("This message went to the wrong patient and was moved.").waitFor();
+    assert.ok(!(await tomasz.locator("body").innerText()).includes("Potassium"));
+    const { channels } = await house.run("maja", "channel.list", { patient: other });
+    const there = await house.run("maja", "history", { channel: channels.find(({ kind }) => kind === "conversation").id });
+    assert.ok(there.events.some(({ data }) => data.text === "Potassium 6.1"));
+    for (const page of [maja, tomasz]) await page.context().close();
+});
+
+test("a space for some is opened, and nobody else sees it", async () => {
+    // Who leads since the handoff.
+    const page = await house.signIn("tomasz");
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await house.open(page, "messages", house.ward.staff);
+    await page.getByRole("button", { name: "New space" }).click();
+    const form = page.getByRole("dialog");
+    await form.getByText("Only some").click();
+    await form.getByLabel("What is it called?").fill("Discharge call");
+    await form.getByRole("button", { name: "Open the space" }).click();
+    await page.getByText("Nobody else on the team reads this.").waitFor();
+    const { channels } = await house.run("maja", "channel.list", { patient: house.ward.patient });
+    assert.ok(!channels.some(({ name }) => name === "Discharge call"));
+    await page.context().close();
+});

@@ -53,6 +53,11 @@ class Patients {
         return this.channels.reduce((sum, one) => sum + (one.patient === patient ? one.unread : 0), 0);
     }
 
+    /** Whether the reader is a patient or their family: the plan channel is staff's. */
+    get family(): boolean {
+        return this.loaded && this.list.length > 0 && this.list.every(({ channel }) => !channel);
+    }
+
     get unread(): number {
         return this.channels.reduce((sum, { unread }) => sum + unread, 0);
     }

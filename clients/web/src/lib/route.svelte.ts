@@ -22,6 +22,8 @@ function read(hash: string): Route {
 
 class Here {
     now = $state.raw<Route>(read(location.hash));
+    /** The message or note that is to be brought onto the screen, once its space is there. */
+    goal = $state<string | undefined>(undefined);
 
     constructor() {
         addEventListener("hashchange", () => (this.now = read(location.hash)));

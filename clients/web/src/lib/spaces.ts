@@ -23,8 +23,10 @@ export function readers(channel: Channel): { short: string; words: string } {
     const patient = first(record.patient?.name ?? "");
     if (channel.audience === "staff") return { short: t("readers.staff"), words: t("readers.staffOnly", { name: patient }) };
     if (channel.audience === "named") return { short: t("readers.named"), words: t("readers.namedOnly") };
+    if (record.family) return { short: t("readers.team"), words: t("readers.teamWords") };
     const family = [...(record.sight?.members.values() ?? [])].filter((member) => member.family && member.user !== session.user);
     const names = family.map(({ name }) => first(name));
     const short = names.length === 0 ? t("readers.family") : names.length < 3 ? names.join(t("readers.and")) : tn("readers.familyCount", names.length);
-    return { short, words: t("readers.sharedWords", { names: short }) };
+    const words = t("readers.sharedWords", { names: short });
+    return { short, words: words.charAt(0).toLocaleUpperCase() + words.slice(1) };
 }
