@@ -105,4 +105,5 @@ mod sse;
 mod targets;
 mod targets_mllp;
 mod transcript;
+mod typescript;
 mod wrong_patient;

@@ -1,0 +1,43 @@
+// Pictures of every page, for docs/screens: looked at by people after each change of the page. Usage: CARETHREAD_BIN=... node e2e/screens.mjs [FOLDER]
+import { mkdirSync } from "node:fs";
+import { House } from "./house.mjs";
+
+const folder = process.argv[2] ?? new URL("../../../docs/screens/", import.meta.url).pathname;
+mkdirSync(folder, { recursive: true });
+const house = await House.open();
+const { staff, shared, items } = await house.ruth();
+const hours = (n) => new Date(Date.now() + n * 3_600_000).toISOString();
+await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Ada works until 18:00. Nobody can drive Ruth to physiotherapy or to the 1 December visit. The bus stop is 400 m away, too far with the frame." });
+await house.run("tomasz", "message.post", { channel: staff, item: items.pills, priority: "urgent", ask: "check_back", sbar: { situation: "The discharge list still says metformin 1000 mg twice a day.", background: "Held since the operation on Monday. eGFR 38 on 18 November.", assessment: "The full dose is too much for her kidneys.", recommendation: "Restart at 500 mg twice a day, eGFR again in two weeks." } });
+await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: hours(-3), with: [{ name: "Ines Calder", role: "dispatcher at CityRide" }], text: "They can fetch Ruth at the door on 24 and 27 November. For 1 December she is on the waiting list.", decisions: ["Rides booked for 24 and 27 November, 13:15."] });
+await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep Medical" }] });
+await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Give Ada the ride times in writing", owner: house.people.maja.id, due: hours(20) });
+const overdue = await house.run("maja", "task.create", { channel: staff, item: items.pills, title: "Show Ada the insulin pen", due: hours(-1), checklist: ["Pen", { text: "Needles", done: true }] });
+await house.run("maja", "task.start", { task: overdue.id, rev: 1 });
+await house.run("maja", "message.post", { channel: shared, item: items.ride, text: "A driver fetches Ruth at the door on the 24th and the 27th. Please be there at one." });
+await house.run("ada", "message.post", { channel: shared, item: items.ride, text: "I can be there on both days. Thank you." });
+
+const pages = [
+    ["start", "#/"],
+    ["messages", house.patient("messages", staff)],
+    ["shared", house.patient("messages", shared)],
+    ["item", house.patient("plan", items.ride)],
+    ["board", house.patient("board")],
+    ["note", house.patient("note")],
+];
+async function take(name, who, more, list) {
+    const page = await house.signIn(who, more);
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    for (const [what, hash] of list) {
+        await page.evaluate((to) => (location.hash = to), hash);
+        await page.waitForTimeout(1_200);
+        await page.screenshot({ path: `${folder}/${what}${name}.png` });
+    }
+    await page.context().close();
+}
+await take("", "maja", { width: 1280, height: 800 }, pages);
+await take("-dark", "maja", { width: 1280, height: 800, colorScheme: "dark" }, pages.slice(1, 2));
+await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4]]);
+await take("-family", "ada", { width: 390, height: 780 }, [pages[2], ["plan", house.patient("plan")]]);
+console.log(house.faults);
+await house.close();
