@@ -21,7 +21,55 @@ pub(super) fn resources(fact: &Fact, context: &Value) -> Vec<Value> {
         Some(Kind::Activity) => task(context, &item),
         None => return Vec::new(),
     };
-    vec![resource]
+    vec![with_source(resource, &context["source"])]
+}
+
+/// Elements of a source that are its server's own, or that point into it.
+const NOT_SENT_BACK: [&str; 8] =
+    ["resourceType", "id", "meta", "text", "contained", "implicitRules", "language", "identifier"];
+
+/// What the source says and we do not goes back with the item, but for what points to things of the server it came from.
+fn with_source(mut resource: Value, source: &Value) -> Value {
+    let same = source["resourceType"] == resource["resourceType"];
+    let (Some(theirs), Some(ours)) = (source.as_object().filter(|_| same), resource.as_object_mut()) else {
+        return resource;
+    };
+    for (name, value) in theirs.iter().filter(|(name, _)| !NOT_SENT_BACK.contains(&name.as_str())) {
+        let said = |name: &str| ours.get(name).is_some_and(|value| !is_empty(value));
+        if said(name) || name.strip_prefix('_').is_some_and(said) {
+            continue;
+        }
+        if let Some(value) = standing_alone(value) {
+            ours.insert(name.clone(), value);
+        }
+    }
+    let identifiers = theirs.get("identifier").and_then(standing_alone);
+    if let (Some(Value::Array(theirs)), Some(Value::Array(ours))) = (identifiers, ours.get_mut("identifier")) {
+        ours.extend(theirs);
+    }
+    resource
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
+}
+
+/// A value without the elements that refer to something; none if nothing is left of it.
+fn standing_alone(value: &Value) -> Option<Value> {
+    fn refers(value: &Value) -> bool {
+        match value {
+            Value::Array(elements) => elements.iter().any(refers),
+            Value::Object(members) => members.contains_key("reference") || members.values().any(refers),
+            _ => false,
+        }
+    }
+    match value {
+        Value::Array(elements) => {
+            let kept: Vec<Value> = elements.iter().filter(|element| !refers(element)).cloned().collect();
+            (!kept.is_empty()).then_some(Value::Array(kept))
+        }
+        other => (!refers(other)).then(|| other.clone()),
+    }
 }
 
 fn identifier(context: &Value, item: &Added) -> Value {
@@ -170,4 +218,29 @@ fn task(context: &Value, item: &Added) -> Value {
         "restriction": due.map(|due| json!({ "period": { "end": due } })),
         "note": annotations(&item.content),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_source_says_and_we_do_not_goes_back_without_what_points_into_its_server() {
+        let ours = json!({"resourceType": "Goal", "identifier": [{"value": "ours"}], "lifecycleStatus": "active", "target": null, "note": []});
+        let source = json!({
+            "resourceType": "Goal", "id": "g1", "meta": {"versionId": "3"}, "identifier": [{"value": "theirs"}],
+            "lifecycleStatus": "proposed", "priority": {"text": "high"}, "target": [{"dueDate": "2027-01-01"}],
+            "expressedBy": {"reference": "Patient/9"}, "_lifecycleStatus": {"extension": []},
+            "extension": [{"url": "https://a.example/x", "valueString": "kept"}, {"url": "https://a.example/y", "valueReference": {"reference": "Goal/1"}}],
+        });
+        let sent = with_source(ours.clone(), &source);
+        let expected = json!({
+            "resourceType": "Goal", "identifier": [{"value": "ours"}, {"value": "theirs"}], "lifecycleStatus": "active",
+            "target": [{"dueDate": "2027-01-01"}], "note": [], "priority": {"text": "high"},
+            "extension": [{"url": "https://a.example/x", "valueString": "kept"}],
+        });
+        assert_eq!(sent, expected);
+        assert_eq!(with_source(ours.clone(), &json!({"resourceType": "ServiceRequest", "priority": "asap"})), ours);
+        assert_eq!(with_source(ours.clone(), &Value::Null), ours);
+    }
 }

@@ -28,6 +28,7 @@
 //!                                    // the id alone where whoever exports may not read it
 //!   "questions": ["…"],              // of the check-in it answers
 //!   "received": "…",                 // when it reached its one reader, if there was one and it is known
+//!   "source": {…},                   // of a plan item: the resource it was imported from, as it came
 //!   "known": {"<our id>": {"reference", "display"}}       // what the ids in the entry and its changes stand for in the chart
 //! }
 //! ```

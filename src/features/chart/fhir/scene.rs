@@ -26,6 +26,8 @@ pub(in crate::features::chart) struct Scene {
     pub access: Arc<Access>,
     pub survey: Survey,
     pub(super) people: People,
+    /// What imports brought of plan items, as it came.
+    pub(super) sources: HashMap<ItemId, Value>,
     pub now: Micros,
 }
 
@@ -189,6 +191,7 @@ impl Scene {
         }
         context["known"] = known.into();
         context["goals"] = self.goals(item.current.id).into();
+        context["source"] = self.sources.get(&item.current.id).cloned().unwrap_or_default();
         context["current"] = serde_json::to_value(&item.current).unwrap_or_default();
         context["modified"] = rfc3339_millis(item.changed_at).into();
         context

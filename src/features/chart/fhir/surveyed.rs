@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::people::People;
 use super::scene::{History, Scene};
+use crate::features::care_plan;
 use crate::features::chart::source::{About, Part, Source, Walk};
 use crate::features::chart::survey::Survey;
 use crate::features::chart::{ExportRequest, ExportSummary};
@@ -88,9 +89,13 @@ pub(super) async fn scene(source: &Source<'_>, parts: &[Part], mut survey: Surve
     Scene::users(&access, &mut survey, &channels);
     let people = People::load(&mut cx, source.patient, &survey.people).await?;
     let shared = source.engine.shared();
+    let (tx, vault) = cx.log();
+    let kept = care_plan::kept(tx, vault, source.patient).await?.into_iter();
+    // What is not JSON after all was kept for somebody to look at, not to be sent.
+    let sources = kept.filter_map(|kept| Some((kept.item?, serde_json::from_str(&kept.json).ok()?))).collect();
     let deployment = shared.vault.deployment();
     let system = shared.config.export.identifier_system.clone().unwrap_or_else(|| format!("urn:uuid:{deployment}"));
-    Ok(Scene { system, deployment, patient: source.patient, access, survey, people, now: cx.now() })
+    Ok(Scene { system, deployment, patient: source.patient, access, survey, people, sources, now: cx.now() })
 }
 
 /// Messages the receiver has in an older state, by channel and position: they are sent again though they are not new.
