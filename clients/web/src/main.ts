@@ -7,6 +7,7 @@ import "./styles/talk.css";
 import "./styles/forms.css";
 import "./styles/work.css";
 import "./styles/phone.css";
+import "./styles/feed.css";
 import "./styles/page.css";
 import App from "./App.svelte";
 

@@ -1,13 +1,17 @@
 // Words in the reader's language. A key that one language lacks does not compile.
-import { de } from "./de.ts";
-import { en } from "./en.ts";
+import { de as dePages } from "./de.ts";
+import { en as enPages } from "./en.ts";
+import { de as deRecord } from "./record/de.ts";
+import { en as enRecord } from "./record/en.ts";
+
+const en = { ...enPages, ...enRecord };
 
 export type Key = keyof typeof en;
 type Counted<K extends string> = K extends `${infer Name}.one` ? Name : never;
 /** Keys with a form for one and a form for others. */
 export type CountKey = Counted<Key>;
 
-const WORDS: Record<string, Record<Key, string>> = { en, de };
+const WORDS: Record<string, Record<Key, string>> = { en, de: { ...dePages, ...deRecord } };
 export const LANGUAGES = [
     ["en", "English"],
     ["de", "Deutsch"],
