@@ -235,7 +235,7 @@ struct Archive {
 
 impl Archive {
     fn of(names: &[(String, u64)]) -> Self {
-        Self { names: names.to_vec().into_iter(), left: 0, padding: 0 }
+        Self { names: names.to_owned().into_iter(), left: 0, padding: 0 }
     }
 
     /// Begins files until one has bytes.
