@@ -82,14 +82,15 @@ pub(super) async fn write(
     parts: &[Part],
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, Hash), Stop> {
+    // Each form is a walk of its own: kept off the stack of whoever asked for it.
     match request.format {
-        Format::Ndjson => ndjson(source, request, parts, out).await,
-        Format::Proof => proof(source, request, parts, out).await,
-        Format::FhirTransaction => super::fhir::transaction(source, request, parts, out).await,
-        Format::FhirDocument => super::fhir::document(source, request, parts, out).await,
-        Format::Html => transcript::html(source, request, parts, out).await,
-        Format::Pdf => transcript::pdf(source, request, parts, out).await,
-        Format::Hl7v2 => hl7v2::export(source, request, parts, out).await,
+        Format::Ndjson => Box::pin(ndjson(source, request, parts, out)).await,
+        Format::Proof => Box::pin(proof(source, request, parts, out)).await,
+        Format::FhirTransaction => Box::pin(super::fhir::transaction(source, request, parts, out)).await,
+        Format::FhirDocument => Box::pin(super::fhir::document(source, request, parts, out)).await,
+        Format::Html => Box::pin(transcript::html(source, request, parts, out)).await,
+        Format::Pdf => Box::pin(transcript::pdf(source, request, parts, out)).await,
+        Format::Hl7v2 => Box::pin(hl7v2::export(source, request, parts, out)).await,
     }
 }
 

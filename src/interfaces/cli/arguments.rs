@@ -4,7 +4,7 @@ mod leaving;
 
 use std::path::PathBuf;
 
-pub use leaving::{Export, Format, Report, Since, Table};
+pub use leaving::{Export, Report, Table};
 
 use super::bench::arguments::Bench;
 use crate::kernel::base::config::{Config as Settings, DatabaseUrl};

@@ -26,6 +26,10 @@ use arguments::{Arguments, Export, Place, Task, Verify};
 use commands::{Answer, Command, Order};
 use paper::{Nowhere, Paper};
 
+/// Stack of a thread that runs commands: an export reads, lays out and seals within one poll, and without optimization each of these
+/// steps takes tens of kilobytes. It is address space until it is used.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Parses the arguments, runs the command, gives the exit code: 0 done, 1 refused or failed, 2 wrong usage.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -33,7 +37,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     running::logs(&arguments);
     running::quiet_panics();
-    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let threads = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build();
     let outcome = match threads {
         Ok(runtime) => {
             let outcome = runtime.block_on(run(arguments));

@@ -73,7 +73,7 @@ pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &m
         purpose: asked.purpose,
         ..ExportRequest::all(patient, format)
     };
-    let summary = chart::export(&node.engine, &subject, request, out).await?;
+    let summary = Box::pin(chart::export(&node.engine, &subject, request, out)).await?;
     let object = json!({ "path": asked.path, "entries": summary.entries, "channels": summary.channels });
     let line = format!("{}: {} entries of {} channels", asked.path, summary.entries, summary.channels);
     Ok(Answer { object, lines: vec![line], failed: None })
