@@ -46,7 +46,7 @@ impl Site {
 
     async fn until(&self, export: &str, wanted: &str) -> Value {
         let mut shown = Value::Null;
-        for _ in 0..900 {
+        for _ in 0..200 {
             shown = self.server.run(&self.officer, "export.get", json!({ "export": export })).await;
             if shown["state"] == wanted {
                 return shown;

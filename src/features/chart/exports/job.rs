@@ -270,7 +270,6 @@ impl Filing<'_> {
         let planned: Planned =
             serde_json::from_slice(&plain).map_err(|_| Fault::Integrity("a parcel is not what was kept"))?;
         let parcel = planned.ready.as_ref().map(|ready| ready.parcel(row.n)).transpose()?;
-        // What was written by its form is on its way from its first attempt on, too.
         Ok((planned, parcel))
     }
 

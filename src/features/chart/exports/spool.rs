@@ -168,7 +168,7 @@ impl Spool {
         let header: [u8; HEADER_BYTES] =
             header.try_into().map_err(|_| Fault::Integrity("a sealed file has no header"))?;
         let opener = FileOpener::new(&spooled.key, &spooled.place, &header, reading.bytes())?;
-        let archive = spooled.format.is_folder().then(|| Archive::of(&spooled.names));
+        let archive = spooled.format.is_folder().then(|| Archive::of(spooled.names.clone()));
         Ok(Fetched { name: name(spooled.format), format: spooled.format, reading, opener, next: 0, archive })
     }
 }
@@ -234,8 +234,8 @@ struct Archive {
 }
 
 impl Archive {
-    fn of(names: &[(String, u64)]) -> Self {
-        Self { names: names.to_vec().into_iter(), left: 0, padding: 0 }
+    fn of(names: Vec<(String, u64)>) -> Self {
+        Self { names: names.into_iter(), left: 0, padding: 0 }
     }
 
     /// Begins files until one has bytes.
@@ -296,7 +296,7 @@ mod tests {
         #[test]
         fn an_archive_is_read_by_others(files in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..1500), 0..8), chunk in 1_usize..2000) {
             let names: Vec<(String, u64)> = files.iter().enumerate().map(|(n, file)| (format!("channels/{n}/leaves"), file.len() as u64)).collect();
-            let mut archive = Archive::of(&names);
+            let mut archive = Archive::of(names.clone());
             let all: Vec<u8> = files.concat();
             let mut bytes: Vec<u8> = all.chunks(chunk).flat_map(|chunk| archive.take(chunk)).collect();
             bytes.extend(archive.end());
