@@ -8,6 +8,7 @@ use carethread::kernel::base::config::Config;
 use serde_json::{Value, json};
 
 use super::peers::{Certificates, FhirServer};
+use super::server::{ROOMY, Server};
 
 const SYSTEM: &str = "https://messaging.example.org/id";
 
@@ -303,6 +304,46 @@ async fn smart_backend_services_give_a_token_that_is_kept_and_renewed_once() {
     assert!(is == "stopped" && words.starts_with("unauthorized: No token: HTTP 400 invalid_client"), "{is} {words}");
     std::fs::write(&key, "no key").unwrap();
     assert!(told(&site.send(&create("f")).await).1.starts_with("misconfigured"));
+}
+
+#[tokio::test]
+async fn a_signed_document_is_kept_as_it_is() {
+    let site = Site::new("").await;
+    let composition = json!({"resourceType": "Composition", "status": "final", "type": {"text": "Record"},
+        "date": "2026-03-02T17:00:00Z", "author": [{"display": "Us"}], "title": "Record"});
+    let document = json!({"resourceType": "Bundle", "type": "document", "timestamp": "2026-03-02T17:00:01Z",
+        "identifier": {"system": SYSTEM, "value": "doc"}, "entry": [{"fullUrl": "urn:uuid:7bf32aa0-7bf3-4bf3-8bf3-7bf32aa07bf3",
+        "resource": composition}]});
+    let kind = ParcelKind::Fhir {
+        method: "POST".into(),
+        path: "Bundle".into(),
+        if_none_exist: Some(search("doc")),
+        if_match: None,
+    };
+    let parcel = Parcel { n: 0, kind, bytes: document.to_string().into_bytes() };
+    let (first, second) = (site.send(&parcel).await, site.send(&parcel).await);
+    assert_eq!((remote(&first), remote(&first)[0].id.as_str()), (remote(&second), "doc"));
+    let ehr = site.receivers.named("ehr").unwrap();
+    assert_eq!(ehr.read_back("Bundle", SYSTEM, "doc").await.ok().flatten().as_ref(), remote(&first).first());
+}
+
+#[tokio::test]
+async fn the_keys_of_our_assertions_are_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
+    let target = format!(
+        "{ROOMY}[targets.ehr]\nkind = \"fhir\"\nurl = \"https://chart.example/fhir\"\nauth = \"smart\"\nclient_id = \"us\"\n\
+         key_file = \"{}\"\nscopes = [\"system/Patient.rs\"]\n",
+        key.display()
+    );
+    let server = Server::with(&target).await;
+    let jwks = server.request("GET /.well-known/jwks.json", "", b"").await.json();
+    let kinds: Vec<&str> = jwks["keys"].as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["ES384", "EdDSA", "ES384"]);
+    assert_ne!(jwks["keys"][0]["kid"], jwks["keys"][2]["kid"], "documents are signed with another key");
+    assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()));
 }
 
 #[tokio::test]

@@ -232,12 +232,10 @@ async fn lay_in(
     server: Option<&str>,
 ) -> Result<(), Stop> {
     let mut held = if created { Held::nothing() } else { Held::of(cx.ledger().tx(), patient).await? };
-    for resource in &source.resources {
-        held.keep(cx.ledger(), patient, resource, None, None).await?;
-    }
     let vault = cx.ledger().vault().clone();
     // Ids first, so that an item may name one that stands after it.
     let mut plan = Plan { patient, ids: HashMap::new() };
+    let first = held.is_empty();
     let mut known: Vec<ItemId> = Vec::new();
     for item in &source.items {
         if let Some(id) = held.item(&vault, &item.resource.key)? {
@@ -254,7 +252,8 @@ async fn lay_in(
             }
             continue;
         }
-        match again::by_identifier(cx, patient, item, &known).await? {
+        let before = if first { None } else { again::by_identifier(cx, patient, item, &known).await? };
+        match before {
             Some((id, before)) => {
                 plan.ids.insert(key, id);
                 known.push(id);
@@ -265,6 +264,9 @@ async fn lay_in(
                 new.push(item);
             }
         }
+    }
+    for resource in &source.resources {
+        held.keep(cx.ledger(), patient, resource, None, None).await?;
     }
     add(cx, &held, &plan, &new).await?;
     for (item, known) in changed {

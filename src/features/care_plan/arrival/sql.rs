@@ -12,11 +12,11 @@ statements! {
     CONFLICT_GET = "SELECT id, patient, item, base, theirs, at, settled_at FROM plan_conflict WHERE id = $1";
     CONFLICT_OF = "SELECT id, patient, item, base, theirs, at, settled_at FROM plan_conflict WHERE item = $1 AND settled_at IS NULL";
     CONFLICTS = "SELECT id, patient, item, base, theirs, at, settled_at FROM plan_conflict WHERE patient = $1 AND settled_at IS NULL ORDER BY at, id";
-    CONFLICTS_COUNT = "SELECT count(*) FROM plan_conflict WHERE patient = $1 AND settled_at IS NULL";
+    CONFLICTS_COUNT = "SELECT count(*) AS conflicts FROM plan_conflict WHERE patient = $1 AND settled_at IS NULL";
     MEMBERS = "SELECT item FROM imported_member WHERE patient = $1 AND collection = $2 ORDER BY item";
     MEMBER_ADD = "INSERT INTO imported_member (patient, collection, item) VALUES ($1, $2, $3)";
     MEMBER_END = "DELETE FROM imported_member WHERE patient = $1 AND collection = $2 AND item = $3";
-    MEMBER_COUNT = "SELECT count(*) FROM imported_member WHERE patient = $1 AND item = $2 AND collection <> $3";
+    MEMBER_COUNT = "SELECT count(*) AS others FROM imported_member WHERE patient = $1 AND item = $2 AND collection <> $3";
 }
 
 /// A row of `plan_conflict`.

@@ -87,6 +87,11 @@ impl Held {
         Self { by_key: HashMap::new() }
     }
 
+    /// Nothing came before.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// The item made of the resource of that key.
     pub(super) fn item(&self, vault: &Vault, key: &str) -> Result<Option<ItemId>, Fault> {
         Ok(self.by_key.get(key_mac(vault, key)?.as_slice()).and_then(|row| row.item))
@@ -199,8 +204,15 @@ pub async fn kept(tx: &mut Tx, vault: &Vault, patient: PatientId) -> Result<Vec<
             *held = (row.id, row.revision);
         }
     }
+    let current = |row: &&SourceRow| newest.get(&row.mac).is_some_and(|(id, _)| *id == row.id);
+    // A resource that came under another id since is the same item: the later one stands for it.
+    let latest: HashMap<ItemId, Uuid> =
+        rows.iter().filter(current).filter_map(|row| Some((row.item?, row.id))).collect();
     let mut kept = Vec::with_capacity(newest.len());
-    for row in rows.iter().filter(|row| newest.get(&row.mac).is_some_and(|(id, _)| *id == row.id)) {
+    for row in rows.iter().filter(current) {
+        if row.item.is_some_and(|item| latest[&item] != row.id) {
+            continue;
+        }
         let ParcelResource { key, kind, json, .. } = open(vault, row).await?;
         kept.push(KeptSource { key, kind, item: row.item, json });
     }

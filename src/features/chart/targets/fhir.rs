@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::http::{Answer, Line, Request, same_origin};
 use super::outcome::words;
-use super::parcel::{Outcome, Parcel, ParcelKind, Remote};
 use super::remote::{CONTENT_LOCATION, Sent, by_status, entries, held, sent, single};
 use super::smart::{Tokens, unreached};
+use super::{Outcome, Parcel, ParcelKind, Remote};
 use crate::kernel::base::World;
 use crate::kernel::base::config::targets::{FhirTarget, Sign};
 

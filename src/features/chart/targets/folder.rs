@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::parcel::Outcome;
+use super::Outcome;
 
 /// Where files are laid.
 pub(super) struct Folder {

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
-use super::parcel::Outcome;
+use super::Outcome;
 use super::trust;
 use crate::kernel::base::config::targets::MllpTarget;
 

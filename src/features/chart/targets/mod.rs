@@ -8,10 +8,10 @@ mod folder;
 mod http;
 mod mllp;
 mod outcome;
-mod parcel;
 mod patient;
 mod pull;
 mod remote;
+mod search;
 mod smart;
 #[cfg(test)]
 mod tests;
@@ -20,10 +20,11 @@ mod trust;
 use std::collections::BTreeMap;
 
 pub use fhir::Capabilities;
-pub use parcel::{Outcome, Parcel, ParcelKind, Remote};
 pub use patient::Resolved;
 pub use pull::{PullReport, pull};
 pub use smart::public_keys;
+
+pub use super::exports::parcel::{Outcome, Parcel, ParcelKind, Remote};
 
 use crate::kernel::base::World;
 use crate::kernel::base::config::targets::{Target, Targets};
@@ -44,7 +45,7 @@ pub struct Receiver {
 
 enum Way {
     Fhir(Box<fhir::Server>),
-    Mllp(mllp::Peer),
+    Mllp(Box<mllp::Peer>),
     Folder(folder::Folder),
 }
 
@@ -56,7 +57,7 @@ impl Receivers {
             settings: settings.clone(),
             way: match settings {
                 Target::Fhir(fhir) => Way::Fhir(Box::new(fhir::Server::new(fhir.clone(), world.clone()))),
-                Target::Mllp(mllp) => Way::Mllp(mllp::Peer::new(mllp.clone())),
+                Target::Mllp(mllp) => Way::Mllp(Box::new(mllp::Peer::new(mllp.clone()))),
                 Target::Folder(folder) => Way::Folder(folder::Folder::new(folder.path.clone())),
             },
         };
@@ -110,7 +111,7 @@ impl Receiver {
     /// An outcome that is not [`Outcome::Done`].
     pub async fn read_back(&self, kind: &str, system: &str, value: &str) -> Result<Option<Remote>, Outcome> {
         match &self.way {
-            Way::Fhir(server) => server.read_back(kind, &parcel::identified(system, value), value).await,
+            Way::Fhir(server) => server.read_back(kind, &search::identified(system, value), value).await,
             Way::Mllp(_) | Way::Folder(_) => Ok(None),
         }
     }

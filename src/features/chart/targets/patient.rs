@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::Outcome;
 use super::fhir::Server;
-use super::parcel::{Outcome, identified};
 use super::remote::held;
+use super::search::identified;
 
 /// Who was found.
 #[derive(Clone, Debug, PartialEq, Eq)]

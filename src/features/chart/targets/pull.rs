@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::Outcome;
 use super::fhir::Server;
-use super::parcel::Outcome;
 use super::patient::{Resolved, resolve};
 use super::remote::located;
 use super::{Receivers, Way};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::http::Answer;
 use super::outcome::{issues, tidy};
-use super::parcel::{Outcome, Remote};
+use super::{Outcome, Remote};
 
 /// `Content-Location`.
 pub(super) const CONTENT_LOCATION: HeaderName = ::http::header::CONTENT_LOCATION;
@@ -27,7 +27,7 @@ pub(super) fn sent(resource: &Value) -> Option<Sent> {
     let identifier = &resource["identifier"];
     let first = if identifier.is_array() { &identifier[0] } else { identifier };
     if let (Some(system), Some(value)) = (first["system"].as_str(), first["value"].as_str()) {
-        return Some(Sent { kind, id: value.to_owned(), search: Some(super::parcel::identified(system, value)) });
+        return Some(Sent { kind, id: value.to_owned(), search: Some(super::search::identified(system, value)) });
     }
     Some(Sent { kind, id: resource["id"].as_str()?.to_owned(), search: None })
 }
@@ -60,7 +60,9 @@ pub(super) fn single(answer: &Answer, id: &str) -> Option<Remote> {
 /// Where the server holds a resource that it gives.
 pub(super) fn held(resource: &Value) -> Option<(String, Option<String>)> {
     let (kind, id) = (resource["resourceType"].as_str()?, resource["id"].as_str()?);
-    let (location, _) = located(&format!("{kind}/{id}")).filter(|_| kind != "OperationOutcome" && kind != "Bundle")?;
+    // An answer about a resource is none, nor is a page of a search; a document is one.
+    let other = kind == "OperationOutcome" || (kind == "Bundle" && resource["type"] != "document");
+    let (location, _) = located(&format!("{kind}/{id}")).filter(|_| !other)?;
     Some((location, version_of(resource)))
 }
 

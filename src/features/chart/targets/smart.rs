@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use super::Outcome;
 use super::http::{Broken, Line, Request};
 use super::outcome::tidy;
-use super::parcel::Outcome;
 use crate::kernel::base::config::targets::{FhirTarget, Sign, Target, Targets, is_loopback};
 use crate::kernel::base::{Micros, Secret, World};
 use crate::kernel::crypto::{DocumentKey, base64_url};

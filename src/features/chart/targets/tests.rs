@@ -7,8 +7,8 @@ use ::http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::json;
 
 use super::http::{Answer, same_origin};
-use super::parcel::identified;
 use super::remote::{entries, located, sent};
+use super::search::identified;
 use super::*;
 
 fn answer(status: u16, body: &serde_json::Value) -> Answer {

@@ -1,7 +1,7 @@
 //! Acknowledgements: MSA and ERR of HL7 v2.5.1 (sections 2.15.8, 2.15.5), and what they come to.
 
+use super::super::Outcome;
 use super::super::outcome::tidy;
-use super::super::parcel::Outcome;
 
 /// Characters of what a receiver says that are shown.
 const WORDS_CHARS_MAX: usize = 2000;
