@@ -1,6 +1,6 @@
 //! What is charted, what is new, and what an export will file: counted from the record as the caller may read it. Writes nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -204,7 +204,8 @@ pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop>
     let chosen = |id: &ChannelId| request.channels.as_ref().is_none_or(|channels| channels.contains(id));
     let (mut items, mut kinds) = (BTreeMap::<ItemId, u64>::new(), BTreeMap::<String, u64>::new());
     let (mut entries, mut channels, mut withheld) = (0_u64, 0_u64, 0_u64);
-    let mut authors = BTreeSet::new();
+    // In the order in which they speak.
+    let mut authors: Vec<UserId> = Vec::new();
     for mut place in places(cx, patient).await?.into_iter().filter(|place| chosen(&place.id)) {
         let mut later = Later::default();
         each(cx, patient, &place, |fact| later.take(fact)).await?;
@@ -218,7 +219,9 @@ pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop>
             }
             entries += 1;
             withheld += u64::from(fact.withheld);
-            authors.insert(fact.by);
+            if !authors.contains(&fact.by) {
+                authors.push(fact.by);
+            }
             item.into_iter().for_each(|item| *items.entry(item).or_default() += 1);
             let kind = fact.event.split('.').next().unwrap_or_default().to_owned();
             *kinds.entry(kind).or_default() += 1;
@@ -241,7 +244,7 @@ pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop>
             .into_iter()
             .map(|(kind, entries)| PreviewKind { kept: kept(form, &kind).to_owned(), kind, entries })
             .collect(),
-        authors: authors.into_iter().collect(),
+        authors,
         withheld,
     })
 }
