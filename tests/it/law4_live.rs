@@ -315,8 +315,8 @@ async fn a_revoked_token_closes_its_sockets_and_no_other() {
     assert_eq!(second.event().await["event"], "message.posted");
 }
 
-both!(a_record_leaves_by_the_command_line_alone_and_not_unseen);
-async fn a_record_leaves_by_the_command_line_alone_and_not_unseen() {
+both!(a_record_leaves_by_those_who_stepped_up_alone_and_not_unseen);
+async fn a_record_leaves_by_those_who_stepped_up_alone_and_not_unseen() {
     let server = Server::new().await;
     let (ward, nurse) = ward_with(&server, "nurse", json!({})).await;
     let stranger = server.person("stranger").await;
@@ -327,7 +327,14 @@ async fn a_record_leaves_by_the_command_line_alone_and_not_unseen() {
         let exports =
             async |patient: &str| server.request(&format!("POST /v1/patients/{patient}/exports"), &headers, body).await;
         let there = exports(ward.id("patient")).await;
-        assert_eq!((there.status, &there.text), (404, &exports(&fresh_id()).await.text), "{}", person.handle);
+        let never = exports(&fresh_id()).await;
+        assert_eq!(never.status, 404, "{}", person.handle);
+        if person.id == stranger.id {
+            assert_eq!((there.status, &there.text), (404, &never.text), "{}", person.handle);
+        } else {
+            // A token that was not issued for exports never steps up.
+            assert_eq!((there.status, there.json()["code"].clone()), (403, json!("forbidden")), "{}", person.handle);
+        }
         for op in ["export.begin", "export.file", "export"] {
             assert_eq!(server.code(person, op, json!({"patient": ward.id("patient")})).await, "unknown_op");
         }

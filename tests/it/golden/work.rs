@@ -176,8 +176,9 @@ async fn filing(play: &mut Play) {
     play.actors.insert("charter", super::Actor { person: charter, socket });
     let first = drafted(play, json!({"patient": patient, "target": "drop", "purpose": "Weekly filing"})).await;
     let summaries = json!([{"item": goal, "text": "Weight is back to normal"}]);
-    let changed =
-        play.run("charter", "export.change", json!({"export": first, "rev": 1, "summaries": summaries})).await;
+    let changed = play
+        .run("charter", "export.change", json!({"export": first, "rev": 1, "items": [goal], "summaries": summaries}))
+        .await;
     play.run("charter", "export.preview", json!({ "export": first })).await;
     let attest = json!({"export": first, "rev": changed["rev"], "statement": "Complete and correct"});
     play.make("attestation", "charter", "export.attest", attest).await;

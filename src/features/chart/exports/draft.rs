@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::keep::{Found, Job, View, find};
+use super::keep::{Found, Job, View, find, is_in};
 use super::model::{State, Step};
 use super::shapes::{Selection, Summary, Withdrawn};
 use super::sql::{self, ExportRow};
 use crate::features::channels::Class;
 use crate::features::chart::{Format, filing};
 use crate::kernel::base::config::targets::{Profile, Target};
-use crate::kernel::base::{EntryId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::{Fields, bounded};
 use crate::kernel::engine::{Data, Reply, Write};
@@ -130,14 +130,16 @@ async fn places(cx: &mut Write<'_>, found: &mut Found) -> Result<(), Stop> {
     let access = cx.ledger().access(patient).await?.ok_or_else(Refusal::not_found)?;
     let scope = filing::scope(cx.subject(), &permit, &access, cx.now());
     let view = &mut found.view;
-    let mut places = view.selection.channels.clone().unwrap_or_default();
-    if !places.iter().all(|place| scope.iter().any(|(id, _)| id == place)) {
+    let mut places: Vec<(ChannelId, Option<i64>)> =
+        view.selection.channels.iter().flatten().map(|channel| (*channel, None)).collect();
+    if !places.iter().all(|(channel, _)| is_in(&scope, *channel, None)) {
         return Err(Refusal::not_found().field("channels").into());
     }
     for entry in view.selection.entries.iter().flatten() {
         let thing = cx.ledger().thing(ThingId(entry.0)).await?.filter(|thing| thing.patient == patient);
-        let place = thing.filter(|thing| thing.kind != ThingKind::PlanItem).map(|thing| thing.channel);
-        let place = place.filter(|place| scope.iter().any(|(id, _)| id == place));
+        let thing = thing.filter(|thing| thing.kind != ThingKind::PlanItem);
+        let thing = thing.filter(|thing| is_in(&scope, thing.channel, Some(thing.seq)));
+        let place = thing.map(|thing| (thing.channel, Some(thing.seq)));
         places.push(place.ok_or_else(|| Refusal::not_found().field("entries"))?);
     }
     for (field, item) in (view.selection.items.iter().flatten().map(|item| ("items", *item)))
@@ -274,7 +276,7 @@ pub(super) async fn withdraw(cx: &mut Write<'_>, data: &Data) -> Result<Reply, S
 }
 
 /// The channel that says what became of exports.
-pub(super) async fn plan(cx: &mut Write<'_>, patient: PatientId) -> Result<crate::kernel::base::ChannelId, Stop> {
+pub(super) async fn plan(cx: &mut Write<'_>, patient: PatientId) -> Result<ChannelId, Stop> {
     let access = cx.ledger().access(patient).await?.ok_or_else(Refusal::not_found)?;
     Ok(access.plan_channel().ok_or(Fault::Integrity("a patient without a plan channel"))?)
 }

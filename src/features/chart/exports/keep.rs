@@ -12,14 +12,14 @@ use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::{Hasher, hex};
 use crate::kernel::engine::{Data, Ledger, Read, Write};
-use crate::kernel::policy::{Access, Permit, Right, Subject};
+use crate::kernel::policy::{self, Access, Interval, Permit, Right, Subject};
 
 /// Everything of an export that its row does not say.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct View {
     pub selection: Selection,
-    /// Channels it names, or whose entries it names.
-    pub places: Vec<ChannelId>,
+    /// Channels it names, and where the entries stand that it names: the whole of a channel is `None`.
+    pub places: Vec<(ChannelId, Option<i64>)>,
     pub summaries: Vec<Summary>,
     pub contributors: Vec<UserId>,
     pub attesters: Vec<UserId>,
@@ -65,6 +65,16 @@ pub(super) struct Found {
     pub view: View,
 }
 
+/// Channels with what of them may be read; all of it if none is said.
+pub(super) type Scope<'a> = [(ChannelId, Option<&'a [Interval]>)];
+
+/// Whether a channel, or an entry of it, may be read. What was written while somebody was away is not theirs.
+pub(super) fn is_in(scope: &Scope<'_>, channel: ChannelId, seq: Option<i64>) -> bool {
+    let Some((_, spans)) = scope.iter().find(|(id, _)| *id == channel) else { return false };
+    let (Some(spans), Some(seq)) = (spans, seq) else { return true };
+    !policy::spans(spans, seq, seq).is_empty()
+}
+
 fn parse(plain: &[u8]) -> Result<View, Fault> {
     serde_json::from_slice(plain).map_err(|_| Fault::Integrity("an export's view is not JSON"))
 }
@@ -86,7 +96,7 @@ impl View {
 
     fn is_seen(&self, subject: &Subject, permit: &Permit, access: &Access, now: Micros) -> bool {
         let scope = filing::scope(subject, permit, access, now);
-        self.places.iter().all(|place| scope.iter().any(|(id, _)| id == place))
+        self.places.iter().all(|(channel, seq)| is_in(&scope, *channel, *seq))
     }
 }
 

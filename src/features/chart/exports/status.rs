@@ -10,7 +10,7 @@ use super::keep::{Found, all, seen};
 use super::model::State;
 use crate::features::chart::coverage::{Coverage, common};
 use crate::features::chart::{filing, source};
-use crate::kernel::base::{ChannelId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::shape::Time;
@@ -197,15 +197,24 @@ fn kept(form: &str, kind: &str) -> &'static str {
     }
 }
 
+/// Time and place of an entry: ids are drawn at random within a millisecond, entries have an order.
+type First = (Micros, i64);
+
+fn in_order<K, V>(all: BTreeMap<K, V>, first: impl Fn(&V) -> First) -> Vec<(K, V)> {
+    let mut all: Vec<(K, V)> = all.into_iter().collect();
+    all.sort_by_key(|(_, value)| first(value));
+    all
+}
+
 /// `export.preview`
 pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop> {
     let found = seen(cx, Fields(data).required_id("export")?).await?;
     let (patient, request) = (found.row.patient, found.request()?);
     let chosen = |id: &ChannelId| request.channels.as_ref().is_none_or(|channels| channels.contains(id));
-    let (mut items, mut kinds) = (BTreeMap::<ItemId, u64>::new(), BTreeMap::<String, u64>::new());
+    // When each is first spoken of: their order.
+    let (mut items, mut kinds) = (BTreeMap::<ItemId, (First, u64)>::new(), BTreeMap::<String, u64>::new());
     let (mut entries, mut channels, mut withheld) = (0_u64, 0_u64, 0_u64);
-    // In the order in which they speak.
-    let mut authors: Vec<UserId> = Vec::new();
+    let mut authors = BTreeMap::<UserId, First>::new();
     for mut place in places(cx, patient).await?.into_iter().filter(|place| chosen(&place.id)) {
         let mut later = Later::default();
         each(cx, patient, &place, |fact| later.take(fact)).await?;
@@ -219,10 +228,13 @@ pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop>
             }
             entries += 1;
             withheld += u64::from(fact.withheld);
-            if !authors.contains(&fact.by) {
-                authors.push(fact.by);
+            let first = (fact.at, fact.seq);
+            let spoke = authors.entry(fact.by).or_insert(first);
+            *spoke = first.min(*spoke);
+            if let Some(item) = item {
+                let (begun, count) = items.entry(item).or_insert((first, 0));
+                (*begun, *count) = (first.min(*begun), *count + 1);
             }
-            item.into_iter().for_each(|item| *items.entry(item).or_default() += 1);
             let kind = fact.event.split('.').next().unwrap_or_default().to_owned();
             *kinds.entry(kind).or_default() += 1;
             Ok(())
@@ -233,18 +245,21 @@ pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop>
     let form = found.row.form.as_str();
     let has = |item: &ItemId| found.view.summaries.iter().any(|summary| summary.item == *item);
     for summary in &found.view.summaries {
-        items.entry(summary.item).or_default();
+        items.entry(summary.item).or_insert(((Micros::MAX, 0), 0));
     }
     Ok(Preview {
         export: found.row.id,
         entries,
         channels,
-        items: items.into_iter().map(|(item, entries)| PreviewItem { item, entries, summary: has(&item) }).collect(),
+        items: in_order(items, |(first, _)| *first)
+            .into_iter()
+            .map(|(item, (_, entries))| PreviewItem { item, entries, summary: has(&item) })
+            .collect(),
         kinds: kinds
             .into_iter()
             .map(|(kind, entries)| PreviewKind { kept: kept(form, &kind).to_owned(), kind, entries })
             .collect(),
-        authors,
+        authors: in_order(authors, |first| *first).into_iter().map(|(user, _)| user).collect(),
         withheld,
     })
 }
