@@ -41,6 +41,7 @@ export class House {
     #agent: Agent | undefined;
 
     static async serve(config = ROOMY): Promise<House> {
+        if (PROGRAM === "") throw new Error("CARETHREAD_BIN names the program to be tried: target/debug/carethread");
         const house = new House();
         writeFileSync(join(house.folder, "config.toml"), config);
         await house.cli("init");

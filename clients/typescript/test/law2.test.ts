@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Client, PatientStore, type Reply, type Sight, client, readRecord, reckon } from "../src/index.ts";
-import { House, PROGRAM, type Person, type Ward, until, ward } from "./house.ts";
+import { House, type Person, type Ward, until, ward } from "./house.ts";
 import { Chance, Work } from "./people-at-work.ts";
 
 const PARTS = 4,
@@ -37,7 +37,7 @@ function shown(sight: Sight, board?: Reply<"board.get">) {
     });
 }
 
-describe.skipIf(PROGRAM === "")("law 2, against a server", () => {
+describe("law 2, against a server", () => {
     let house: House, place: Ward;
     let people: Record<"lead" | "nurse" | "relative", Person> & { visitors: Person[] };
     const clients: Client[] = [];
