@@ -35,13 +35,25 @@ impl Read {
     }
 }
 
+/// Reads the escapes from the left, as a receiver does: replacing them one kind after another would take the
+/// `E` of the text `^E~`, which stands between two escapes, for one more.
 fn plain(field: &str) -> String {
-    let escapes = [("\\.br\\", "\n"), ("\\F\\", "|"), ("\\S\\", "^"), ("\\T\\", "&"), ("\\R\\", "~")];
-    let parts: Vec<String> = field
-        .split("\\E\\")
-        .map(|part| escapes.iter().fold(part.to_owned(), |text, (escape, c)| text.replace(escape, c)))
-        .collect();
-    parts.join("\\")
+    let mut out = String::new();
+    let mut parts = field.split('\\');
+    out.push_str(parts.next().unwrap_or_default());
+    while let (Some(escape), Some(text)) = (parts.next(), parts.next()) {
+        out.push_str(match escape {
+            ".br" => "\n",
+            "F" => "|",
+            "S" => "^",
+            "T" => "&",
+            "R" => "~",
+            "E" => "\\",
+            other => panic!("an escape of no meaning: {other}"),
+        });
+        out.push_str(text);
+    }
+    out
 }
 
 fn person(name: &str) -> Person {
