@@ -7,7 +7,7 @@ use super::model::State;
 use super::shapes::{Attestation, FiledAs, Progress, Said, Selection, Shown, Standing, Summary};
 use super::sql::{self, ExportRow};
 use crate::features::chart::filing;
-use crate::features::chart::{ExportRequest, Format};
+use crate::features::chart::{ExportRequest, Format, Vouched};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::{Hasher, hex};
@@ -119,7 +119,13 @@ impl Found {
         let format = Format::from_text(&self.row.form).unwrap_or(Format::FhirTransaction);
         let all = ExportRequest::all(self.row.patient, format);
         let (purpose, target) = (self.view.purpose.clone(), self.row.target.clone());
-        Ok(ExportRequest { channels, items, classes, entries, from: time(from)?, to, purpose, target, ..all })
+        let vouched = Some(Vouched {
+            export: self.row.id,
+            attestations: self.view.attestations.clone(),
+            summaries: self.view.summaries.clone(),
+            replaces: self.view.supersedes.into_iter().collect(),
+        });
+        Ok(ExportRequest { channels, items, classes, entries, from: time(from)?, to, purpose, target, vouched, ..all })
     }
 
     /// As it is shown.

@@ -14,6 +14,7 @@ mod making;
 pub mod model;
 pub mod parcel;
 mod planning;
+mod replacing;
 pub mod shapes;
 mod spool;
 pub mod sql;

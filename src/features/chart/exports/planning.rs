@@ -8,6 +8,7 @@ use super::keep::Found;
 use super::layers::layers;
 use super::ledger::{Holdings, Sent, holdings};
 use super::making::{Carrier, Planned, Ready, parcels};
+use super::replacing::replaced;
 use crate::features::chart::export::{self, covered};
 use crate::features::chart::fhir::{self, sink::Gathered};
 use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing, Told};
@@ -63,7 +64,9 @@ pub(super) async fn plan(
     found: &Found,
     receiver: &Receiver,
 ) -> Result<Plan, Hindered> {
-    let request = ExportRequest { since_last: true, ..found.request()? };
+    // What takes the place of another is whole; resources that the receiver has unchanged are not sent again even so.
+    let since_last = found.view.supersedes.is_none() || found.row.form == Format::Hl7v2.text();
+    let request = ExportRequest { since_last, ..found.request()? };
     let source = Source { engine, subject, patient: request.patient };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
@@ -179,7 +182,7 @@ fn filing(
         channels: summary.channels,
         from: request.from.map(rfc3339),
         to: request.to.map(rfc3339),
-        since: Some("last".to_owned()),
+        since: request.since_last.then(|| "last".to_owned()),
         sha256,
         target: found.row.target.clone(),
         purpose: request.purpose.clone(),
@@ -191,11 +194,19 @@ fn filing(
 async fn files(
     source: &Source<'_>,
     request: &ExportRequest,
-    parts: Vec<Part>,
+    mut parts: Vec<Part>,
     found: &Found,
 ) -> Result<Plan, Hindered> {
     let format = Format::from_text(&found.row.form).ok_or(Fault::Defect("a target of a form that is none"))?;
-    let request = ExportRequest { format, ..request.clone() };
+    let mut request = ExportRequest { format, ..request.clone() };
+    let former = replaced(source, &request, &parts, found).await?;
+    if !former.is_empty() && format != Format::Hl7v2 {
+        request.since_last = false;
+        parts.iter_mut().for_each(|part| part.fresh.clone_from(&part.window));
+    }
+    if let Some(vouched) = &mut request.vouched {
+        vouched.replaces = former;
+    }
     let mut out = Memory::default();
     let (summary, digest) = export::write(source, &request, &parts, &mut out).await?;
     let folder = found.row.target.as_deref().and_then(|name| source.engine.shared().config.targets.get(name));
@@ -204,7 +215,7 @@ async fn files(
     let parcels: Vec<Planned> = out
         .files
         .into_iter()
-        .filter(|_| summary.entries > 0)
+        .filter(|(_, bytes)| !bytes.is_empty() && (summary.entries > 0 || format == Format::Hl7v2))
         .map(|(name, bytes)| {
             let carrier = match format {
                 _ if folder => Carrier::File(format!("{export}-{}", name.replace('/', "-"))),

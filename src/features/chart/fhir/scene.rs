@@ -64,7 +64,7 @@ impl Scene {
         Uuid::new_v5(&self.patient.0, b"CareTeam")
     }
 
-    pub(super) fn plan(&self) -> Value {
+    pub(in crate::features::chart) fn plan(&self) -> Value {
         self.plan_id().map_or(Value::Null, |id| json!({ "reference": format!("CarePlan/{id}") }))
     }
 

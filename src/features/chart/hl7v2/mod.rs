@@ -4,7 +4,6 @@
 //! as a replacement, whole. Events of plan, team and channel are no documents: a chart has no reader for them.
 //! Does not know: MLLP, connections, who receives it.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "MLLP targets are going to read answers with it"))]
 pub mod ack;
 mod compose;
 pub mod message;
@@ -75,7 +74,8 @@ pub async fn documents(
 ) -> Result<ExportSummary, Stop> {
     let book = Book::open(source, request, parts).await?;
     let summary = book.summary();
-    if summary.entries == 0 && !parts.iter().any(|part| book.is_changed_again(part)) {
+    let changed = || request.replaces() || parts.iter().any(|part| book.is_changed_again(part));
+    if summary.entries == 0 && !changed() {
         return Ok(summary);
     }
     for part in parts {
@@ -122,7 +122,7 @@ async fn channel(
     part: &Part,
     taker: &mut Taker<'_>,
 ) -> Result<(), Stop> {
-    let composer = Composer::new(source, book, part.begun.id);
+    let composer = Composer::new(source, request, book, part.begun.id);
     let mut groups: BTreeMap<ItemId, Group> = BTreeMap::new();
     let mut key = None;
     let mut walk = Walk::new(source, part.begun.id, &part.window);
@@ -140,12 +140,13 @@ async fn channel(
                 key = now;
             }
             let entry = page.entry(book, fact)?;
-            let state = State::of(book, part, fact);
+            let state = State::of(book, request, part, fact);
             match entry.sort {
                 Sort::Event => {}
                 Sort::Discussion => {
-                    if state.touched {
-                        let document = composer.note(fact, &entry, state.version)?;
+                    // What was added to a note stands as it was sent: nothing takes its place.
+                    if state.touched && (&*fact.event == "note.logged" || !state.had) {
+                        let document = composer.note(fact, &entry, state.version, state.had)?;
                         taker(document, composer.patient(), book.now())?;
                     }
                 }
@@ -184,12 +185,12 @@ struct State {
 }
 
 impl State {
-    fn of(book: &Book, part: &Part, fact: &Fact) -> Self {
+    fn of(book: &Book, request: &ExportRequest, part: &Part, fact: &Fact) -> Self {
         let newest = book.newest_change(ThingId(fact.id.0));
         let horizon = part.coverage.horizon(fact.seq);
         let fresh = part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&fact.seq));
         let changed = horizon.is_some_and(|had| newest.is_some_and(|newest| newest > had));
-        Self { touched: fresh || changed, had: horizon.is_some(), version: newest.unwrap_or(0).max(fact.seq) }
+        Self { touched: fresh || changed || request.replaces(), had: horizon.is_some(), version: newest.unwrap_or(0).max(fact.seq) }
     }
 }
 
