@@ -63,6 +63,7 @@ mod socket;
 mod ward;
 
 mod asks;
+mod attested;
 mod bad_input;
 mod chart;
 mod command_line;

@@ -29,8 +29,7 @@ pub(super) fn layers(found: &Found, gathered: &Gathered, holdings: &Holdings, cr
     let full = form == "full";
     let mut sent = Vec::new();
     if create_patient {
-        let resource =
-            clean(gathered.scene.patient_resource()).unwrap_or_default();
+        let resource = clean(gathered.scene.patient_resource()).unwrap_or_default();
         let (id, class) = (gathered.scene.patient.0, "Patient".to_owned());
         let (hash, carries) = (hash(&resource), Vec::new());
         sent.push(Sent { id, class, resource, update: false, hash, carries });

@@ -92,9 +92,11 @@ impl Whole<'_> {
         let restricted = pieces.iter().any(|piece| piece.resource["meta"]["security"][0]["code"] == "R");
         let author = scene.people.reference(self.source.subject.user);
         let made = rfc3339_millis(scene.now);
-        let attester = self.request.attestations().iter().map(
-            |one| json!({ "mode": "professional", "time": one.at, "party": scene.people.reference(one.by) }),
-        );
+        let attester = self
+            .request
+            .attestations()
+            .iter()
+            .map(|one| json!({ "mode": "professional", "time": one.at, "party": scene.people.reference(one.by) }));
         let former = self.request.vouched.iter().flat_map(|vouched| &vouched.replaces);
         let former = former.map(|former| {
             json!({ "code": "replaces", "targetIdentifier": { "system": scene.system, "value": composition(*former) } })

@@ -133,10 +133,7 @@ mod tests {
         );
         assert_eq!((no.errors, no.words.as_str()), (vec!["204".to_owned()], "Patient & visit unknown\nAsk"));
         let old = told("\u{b}MSH|^~\\&|C\r\nMSA|AR|CT1|Not today\r\nERR|PID^1^3^204&Unknown\r\n\u{1c}\r");
-        assert_eq!(
-            (old.code.as_str(), old.errors, old.words.as_str()),
-            ("AR", vec!["204".to_owned()], "Not today")
-        );
+        assert_eq!((old.code.as_str(), old.errors, old.words.as_str()), ("AR", vec!["204".to_owned()], "Not today"));
         let other = told("MSH#*%$!\rMSA#CE#CT2#a$S$b");
         assert_eq!((other.code.as_str(), other.words.as_str()), ("CE", "a*b"));
     }

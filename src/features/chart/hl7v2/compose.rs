@@ -4,13 +4,13 @@ use uuid::Uuid;
 
 use super::message::{Act, Document, Loinc, Patient, PatientNumber, Person};
 use super::{Group, conversation_id};
-use crate::features::chart::source::Source;
-use crate::features::chart::vouched::{NOBODY, sentence};
-use crate::features::chart::{ExportRequest, Vouched};
 use crate::features::channels::chart_text;
 use crate::features::chart::exports::shapes::Attestation;
+use crate::features::chart::source::Source;
 use crate::features::chart::transcript::block::Entry;
 use crate::features::chart::transcript::{Body, Book, plain};
+use crate::features::chart::vouched::{NOBODY, sentence};
+use crate::features::chart::{ExportRequest, Vouched};
 use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
 use crate::kernel::log::Fact;

@@ -190,7 +190,11 @@ impl State {
         let horizon = part.coverage.horizon(fact.seq);
         let fresh = part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&fact.seq));
         let changed = horizon.is_some_and(|had| newest.is_some_and(|newest| newest > had));
-        Self { touched: fresh || changed || request.replaces(), had: horizon.is_some(), version: newest.unwrap_or(0).max(fact.seq) }
+        Self {
+            touched: fresh || changed || request.replaces(),
+            had: horizon.is_some(),
+            version: newest.unwrap_or(0).max(fact.seq),
+        }
     }
 }
 
