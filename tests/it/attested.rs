@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::chart::judged;
 use super::peers::FhirServer;
 use super::server::{House, Person, ROOMY, Server, list, text};
 use super::ward::Ward;
@@ -253,6 +254,13 @@ async fn what_nobody_attested_says_so_in_every_form() {
         let message = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         assert!(obx(&message).contains(NOBODY) && message.contains("|DO|"), "{message}");
     }
+    // Where it went, as others' systems take it over.
+    let typed = ["report", "disclosures", "--patient", site.ward.id("patient"), "--format", "fhir"];
+    let disclosed = site.server.cli(&typed).await;
+    assert_eq!(list(&disclosed, "entry").len(), 4);
+    let path = site.out.path().join("disclosures.json");
+    std::fs::write(&path, disclosed.to_string()).unwrap();
+    judged(&[path]).await;
     // And with nothing new since, each is empty.
     for (form, empty) in
         [("html", true), ("pdf", true), ("ndjson", true), ("fhir-document", false), ("fhir-transaction", false)]

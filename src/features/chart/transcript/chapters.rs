@@ -3,6 +3,7 @@
 use super::block::{Block, Chapter, Line, Sheet};
 use super::body::{count, time, told_time};
 use super::gather::{Gathered, is_fresh};
+use super::team::team;
 use super::tell::{RETRACTED, Telling, WITHHELD};
 use super::{Part, Source};
 use crate::features::channels::{Amended, Words};
@@ -30,7 +31,8 @@ fn section(sheet: &mut dyn Sheet, chapter: Chapter, at: usize) -> Result<(), Fau
     sheet.put(Block::Section { chapter, anchor: anchor.into(), title: Line::ours(title) })
 }
 
-fn table(sheet: &mut dyn Sheet, caption: &str, columns: &[&str], rows: Vec<Vec<Line>>) -> Result<(), Fault> {
+/// A table with all of its rows.
+pub fn table(sheet: &mut dyn Sheet, caption: &str, columns: &[&str], rows: Vec<Vec<Line>>) -> Result<(), Fault> {
     let columns = columns.iter().map(|name| (*name).to_owned()).collect();
     sheet.put(Block::Table { caption: caption.into(), columns })?;
     rows.into_iter().try_for_each(|row| sheet.put(Block::Row(row)))?;
@@ -213,9 +215,10 @@ pub fn tasks(telling: &Telling<'_>, sheet: &mut dyn Sheet) -> Result<(), Fault> 
     table(sheet, "Tasks of these channels as they stand at the time of this transcript", &columns, rows)
 }
 
-/// People, their part, and from when to when they could read.
+/// The team, then everyone who wrote or could read, and from when to when.
 pub fn participants(telling: &Telling<'_>, parts: &[Part], sheet: &mut dyn Sheet) -> Result<(), Fault> {
     section(sheet, Chapter::Participants, 1)?;
+    team(telling, parts, sheet)?;
     let gathered = telling.gathered;
     let channels =
         || parts.iter().filter_map(|part| Some((part.begun.id, gathered.access.channels.get(&part.begun.id)?)));

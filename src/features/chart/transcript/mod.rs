@@ -16,6 +16,7 @@ mod page;
 pub mod pdf;
 mod people;
 pub mod plain;
+mod team;
 mod tell;
 #[cfg(test)]
 pub mod tests;
