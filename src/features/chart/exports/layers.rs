@@ -123,6 +123,12 @@ impl Notes<'_> {
         for summary in &self.found.view.summaries {
             cited.entry(summary.item).or_default();
         }
+        // A note of a discussion outside stays as it was documented: who files it says so beside it.
+        if self.cites {
+            for piece in self.gathered.pieces.iter().filter(|piece| self.is_filed_beside(piece)) {
+                cited.entry(piece.item.unwrap_or(ItemId::ZERO)).or_default();
+            }
+        }
         cited.into_iter().map(|(item, pieces)| self.note(item, &pieces)).collect()
     }
 
@@ -138,6 +144,15 @@ impl Notes<'_> {
                 text.push_str(&format!("\n{}\n", summary.text));
             }
             None => pieces.iter().for_each(|piece| text.push_str(&self.line(piece))),
+        }
+        let beside = self.gathered.pieces.iter().filter(|piece| piece.item.unwrap_or(ItemId::ZERO) == item);
+        for piece in beside.filter(|piece| self.cites && self.is_filed_beside(piece)) {
+            let word = |pointer: &str| piece.resource.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (what, date) = (word("/type/coding/0/display"), word("/date"));
+            text.push_str(&format!(
+                "\nFiled beside this: {what}, documented {date} by {}\n",
+                word("/author/0/display")
+            ));
         }
         text.push('\n');
         for one in &self.found.view.attestations {
@@ -187,6 +202,11 @@ impl Notes<'_> {
         let resource = clean(resource).unwrap_or_default();
         let hash = hash(&resource);
         Sent { id, class: "Provenance".into(), resource, update: false, hash, carries: Vec::new() }
+    }
+
+    /// A note of its own that the receiver does not have as it is.
+    fn is_filed_beside(&self, piece: &Piece) -> bool {
+        is_note(piece) && self.holdings.get(&piece.id).is_none_or(|held| held.hash != hash(&piece.resource))
     }
 
     fn line(&self, piece: &Piece) -> String {
