@@ -176,11 +176,7 @@ fn people(of: &[Person], settings: &Hl7v2) -> String {
 /// MSH-10, at most 20 characters: the same for the same state of a document, another for another.
 #[must_use]
 pub fn control_id(document: &Document) -> String {
-    let mut told = format!("{} {} {}", document.id, document.act.event(), document.version);
-    // The same state, attested anew, is another document to send.
-    for (who, at) in &document.attested {
-        told.push_str(&format!(" {} {at}", who.id));
-    }
+    let told = format!("{} {} {}", document.id, document.act.event(), document.version);
     format!("CT{}", hex(&hash(told.as_bytes())[..9]).to_uppercase())
 }
 
