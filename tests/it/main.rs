@@ -106,4 +106,5 @@ mod targets;
 mod targets_mllp;
 mod transcript;
 mod typescript;
+mod web;
 mod wrong_patient;

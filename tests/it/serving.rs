@@ -88,6 +88,20 @@ async fn a_session_opens_by_password_and_ends_when_told() {
     let credentials = br#"{"handle":"nurse","password":"quiet harbor 91 willows"}"#;
     let opened = server.request("POST /v1/sessions", "", credentials).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
+    let again = server.request("POST /v1/sessions", "", credentials).await.json();
+    let key = text(&opened.json(), "outbox_key");
+    assert_eq!((key.len(), &key), (44, &text(&again, "outbox_key")), "the same at every sign-in");
+    server
+        .house
+        .cli_with(
+            &["--json", "user", "add", "--handle", "other", "--name", "Other", "--password-stdin"],
+            "quiet harbor 91 willows",
+        )
+        .await
+        .json();
+    let other =
+        server.request("POST /v1/sessions", "", br#"{"handle":"other","password":"quiet harbor 91 willows"}"#).await;
+    assert_ne!(text(&other.json(), "outbox_key"), key, "each person's own");
     let (token, session) = (text(&opened.json(), "token"), text(&opened.json(), "session"));
     let cookie = opened.header("set-cookie");
     assert!(cookie.starts_with(&format!("__Host-carethread={token};")), "{cookie}");
