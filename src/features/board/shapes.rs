@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model;
 use crate::features::care_plan::Unsorted;
+use crate::features::channels::Awaited;
 use crate::features::handoffs::Shown;
 use crate::features::notes::Marker;
 use crate::features::tasks::{State, TaskShown};
@@ -61,6 +62,8 @@ pub struct Board {
     pub notes: Vec<Marker>,
     /// Handoffs that are not accepted; none for family.
     pub handoffs: Vec<Shown>,
+    /// Messages that wait for an answer; on one's own board those that wait for one's own.
+    pub asks: Vec<Awaited>,
     /// What waits to be re-linked.
     pub unsorted: Unsorted,
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::model::{self, Card, ENDED_SHOWN, Question, Scope};
 use super::shapes::{Board, Column};
 use crate::features::care_plan::{self, Standing, Unsorted};
+use crate::features::channels::{self, Awaited};
 use crate::features::handoffs::{self, Shown};
 use crate::features::notes::{self, Marker};
 use crate::features::tasks;
@@ -21,6 +22,7 @@ struct Gathered {
     cards: Vec<Card>,
     notes: Vec<Marker>,
     handoffs: Vec<Shown>,
+    asks: Vec<Awaited>,
     unsorted: Unsorted,
 }
 
@@ -48,9 +50,9 @@ pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         cx.audit = rows.remove(0);
         cx.further = rows;
     }
-    let Gathered { cards, notes, handoffs, unsorted } = gathered;
+    let Gathered { cards, notes, handoffs, asks, unsorted } = gathered;
     let columns = model::columns(&cards).into_iter().map(Column::from).collect();
-    let board = Board { columns, notes, handoffs, unsorted };
+    let board = Board { columns, notes, handoffs, asks, unsorted };
     Ok(serde_json::to_value(&board).map_err(|_| Fault::Defect("a board is not JSON"))?)
 }
 
@@ -87,6 +89,14 @@ async fn gather(cx: &mut Read, question: &Question, access: &Access, gathered: &
     let about = |item: ItemId| question.item.is_none_or(|only| only == item);
     let rests = |with: UserId| wanted.is_none_or(|wanted| wanted == Holder::User(with));
     gathered.notes.extend(markers.filter(|marker| about(marker.item) && rests(marker.by)));
+    let asks = channels::awaited(cx, access).await?.into_iter();
+    let of = |ask: &Awaited| match wanted {
+        None => true,
+        Some(Holder::User(user)) => ask.of.contains(&user),
+        // A message asks people.
+        Some(_) => false,
+    };
+    gathered.asks.extend(asks.filter(|ask| about(ask.item) && of(ask)));
     let whole = care_plan::standing(cx.tx(), access.patient, Standing::Whole).await?;
     if whole.is_some_and(about) {
         let offers = handoffs::open(cx, access).await?.into_iter();
