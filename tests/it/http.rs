@@ -90,7 +90,7 @@ impl Connection {
         } else {
             self.take(answer.header("content-length").parse().unwrap_or(0)).await?
         };
-        answer.text = String::from_utf8(body).unwrap();
+        answer.text = String::from_utf8_lossy(&body).into_owned();
         Ok(answer)
     }
 

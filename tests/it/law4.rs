@@ -126,9 +126,10 @@ fn questions() -> Vec<(&'static str, Value)> {
         ("board.get", json!({"patient": "@patient"})),
         ("board.get", json!({"patient": "@patient", "item": "@ITEM", "owner": "@lead"})),
         ("session.end", json!({"session": "@patient"})),
+        ("user.find", json!({"query": "lead"})),
     ];
     all.extend(of_work());
-    for op in ["channel.list", "patient.list", "session.list", "ping", "wrong_patient.list"] {
+    for op in ["channel.list", "patient.list", "session.list", "ping", "wrong_patient.list", "site.get"] {
         all.push((op, json!({})));
     }
     all

@@ -107,4 +107,5 @@ mod targets;
 mod targets_mllp;
 mod transcript;
 mod typescript;
+mod web;
 mod wrong_patient;

@@ -88,6 +88,20 @@ async fn a_session_opens_by_password_and_ends_when_told() {
     let credentials = br#"{"handle":"nurse","password":"quiet harbor 91 willows"}"#;
     let opened = server.request("POST /v1/sessions", "", credentials).await;
     assert_eq!(opened.status, 201, "{}", opened.text);
+    let again = server.request("POST /v1/sessions", "", credentials).await.json();
+    let key = text(&opened.json(), "outbox_key");
+    assert_eq!((key.len(), &key), (44, &text(&again, "outbox_key")), "the same at every sign-in");
+    server
+        .house
+        .cli_with(
+            &["--json", "user", "add", "--handle", "other", "--name", "Other", "--password-stdin"],
+            "quiet harbor 91 willows",
+        )
+        .await
+        .json();
+    let other =
+        server.request("POST /v1/sessions", "", br#"{"handle":"other","password":"quiet harbor 91 willows"}"#).await;
+    assert_ne!(text(&other.json(), "outbox_key"), key, "each person's own");
     let (token, session) = (text(&opened.json(), "token"), text(&opened.json(), "session"));
     let cookie = opened.header("set-cookie");
     assert!(cookie.starts_with(&format!("__Host-carethread={token};")), "{cookie}");
@@ -131,14 +145,16 @@ async fn every_answer_carries_the_headers_of_a_careful_server() {
     ] {
         let answer = server.request(line, &bearer, b"").await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{line}");
-        assert_eq!(answer.header("cache-control"), "no-store", "{line}");
+        let kept = if line == "GET /" { "no-cache" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), kept, "{line}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{line}");
         assert!(answer.header("strict-transport-security").starts_with("max-age="), "{line}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "{line}");
     }
     let page = server.request("GET /", "", b"").await;
     assert!(page.header("content-security-policy").starts_with("default-src 'none'; script-src 'self';"));
-    assert!(page.text.contains("Carethread") && !page.text.contains("<script"));
+    let inline = page.text.split("<script").skip(1).any(|rest| !rest.split('>').next().unwrap().contains(" src="));
+    assert!(page.text.contains("Carethread") && !inline && !page.text.contains("<style"), "{}", page.text);
     for (line, status, code) in [
         ("DELETE /v1/ops", 405, "invalid"),
         ("GET /no/such/route", 404, "not_found"),

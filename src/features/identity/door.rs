@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
 use super::lockout::{Attempted, Consequence, Lockout};
 use super::model::{SessionKind, folded};
@@ -47,6 +48,8 @@ pub struct SignedIn {
     pub state: Arc<SessionState>,
     /// The token of a session that was opened just now.
     pub token: Option<Secret<String>>,
+    /// What the person's device seals with what it has not sent yet; with a session that was opened just now.
+    pub outbox_key: Option<Zeroizing<[u8; 32]>>,
     /// Absolute end; idle log-off may come first.
     pub expires_at: Micros,
 }
@@ -180,6 +183,8 @@ impl Door {
         let mut signed_in = self.enter(Credential::Session(session), address).await?;
         metrics::counter!("carethread_sign_ins_total", "by" => "password").increment(1);
         signed_in.token = Some(token);
+        let keyring = self.engine().shared().vault.keyring();
+        signed_in.outbox_key = Some(keyring.outbox(account.id).map_err(|fault| Stop::Failed(fault).refusal())?);
         Ok(signed_in)
     }
 
@@ -390,7 +395,7 @@ impl Door {
         let subject =
             Subject { session: Some(session), address, stepped_up_until: state.stepped_up_until(), ..subject };
         let expires_at = state.expires_at;
-        Ok(SignedIn { subject, session, state, token: None, expires_at })
+        Ok(SignedIn { subject, session, state, token: None, outbox_key: None, expires_at })
     }
 
     async fn read_session(&self, credential: Credential) -> Result<Option<SessionRow>, Fault> {

@@ -18,6 +18,7 @@ mod directory;
 mod door;
 mod keep;
 mod lockout;
+mod lookup;
 mod model;
 mod password;
 mod sessions;
@@ -56,6 +57,8 @@ const OPS: &[Op] = &[
     Op::write("user.restore", CATEGORY).internal(),
     Op::write("user.password", CATEGORY).internal(),
     Op::read("user.list", CATEGORY).internal(),
+    Op::read("user.find", CATEGORY).takes::<shapes::FindUser>().answers::<shapes::Found>(),
+    Op::read("site.get", CATEGORY).takes::<Nothing>().answers::<shapes::SiteFacts>(),
     Op::write("user.email", CATEGORY).internal(),
     Op::read("user.emails", CATEGORY).internal(),
     Op::write("token.issue", CATEGORY).internal(),
@@ -103,6 +106,8 @@ impl Feature for Identity {
         Box::pin(async move {
             match op {
                 "user.emails" => addresses::list(cx, data).await,
+                "user.find" => lookup::find(cx, data).await,
+                "site.get" => lookup::site(cx).await,
                 "user.list" => sessions::list_users(cx).await,
                 "token.list" => sessions::list_tokens(cx, data).await,
                 "session.list" => sessions::list(cx).await,

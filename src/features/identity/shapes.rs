@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::kernel::base::config::site::Template;
 use crate::kernel::base::{SessionId, UserId};
 use crate::kernel::engine::shape::Time;
 
@@ -97,4 +98,49 @@ pub struct SignedInAs {
     /// When it ends at the latest.
     #[schemars(with = "Time")]
     pub expires_at: String,
+}
+
+/// Looks for people by a part of their name or handle.
+#[derive(JsonSchema)]
+pub struct FindUser {
+    /// Two letters or more; case does not matter.
+    #[schemars(length(min = 2, max = 200))]
+    pub query: String,
+}
+
+/// Somebody with an account.
+#[derive(Serialize, JsonSchema)]
+pub struct FoundUser {
+    /// The account.
+    pub id: UserId,
+    /// What they sign in with.
+    pub handle: String,
+    /// Their name.
+    pub name: String,
+    /// What the account stands for.
+    pub kind: String,
+    /// Profession, in the organization's words.
+    pub profession: Option<String>,
+    /// Where they work.
+    pub organization: Option<String>,
+}
+
+/// Who was found.
+#[derive(Serialize, JsonSchema)]
+pub struct Found {
+    /// The best match first.
+    pub users: Vec<FoundUser>,
+    /// There are more: look for more letters.
+    pub more: bool,
+}
+
+/// What the site tells its people.
+#[derive(Serialize, JsonSchema)]
+pub struct SiteFacts {
+    /// The organization that owns the deployment.
+    pub organization: Option<String>,
+    /// What patients and families call when it cannot wait.
+    pub emergency_number: Option<String>,
+    /// Beginnings of messages; none for patients and family.
+    pub templates: Vec<Template>,
 }

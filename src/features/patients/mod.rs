@@ -8,6 +8,7 @@ mod keep;
 mod model;
 mod register;
 pub mod shapes;
+mod similar;
 pub mod sql;
 mod team;
 #[cfg(test)]

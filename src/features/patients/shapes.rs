@@ -51,6 +51,10 @@ pub struct Patient {
     pub lead: Option<UserId>,
     /// The record is read-only.
     pub closed: bool,
+    /// Another patient on the list has a name that is easily taken for this one; on `patient.list` only, absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub similar: Option<bool>,
 }
 
 /// The patients you stand at.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::cover;
 use super::entries::Identity;
 use super::identity_of;
+use super::similar::similar;
 use super::team::{ROLE_REVISION, text};
 use crate::features::identity;
 use crate::kernel::base::world::rfc3339;
@@ -26,6 +27,12 @@ pub(super) async fn list(cx: &mut Read) -> Result<Value, Stop> {
     let mut patients = Vec::new();
     for (permit, access) in cx.patients().await? {
         patients.push(shown(cx, &permit, &access).await?);
+    }
+    let names: Vec<&str> = patients.iter().map(|patient| patient["name"].as_str().unwrap_or_default()).collect();
+    for (patient, marked) in similar(&names).into_iter().enumerate() {
+        if marked {
+            patients[patient]["similar"] = true.into();
+        }
     }
     Ok(json!({ "patients": patients }))
 }

@@ -188,7 +188,9 @@ fn open_session(schemas: &mut Schemas) -> Value {
     let given = schemas.put("OpenSession", given);
     let mut session = schemas.sent_of::<SignedInAs>();
     session["properties"]["token"] = json!({"type": "string", "description": "Send it as `Authorization: Bearer`."});
-    session["required"] = json!(["token", "user", "session", "expires_at"]);
+    session["properties"]["outbox_key"] = json!({"type": "string", "contentEncoding": "base64",
+        "description": "32 bytes, the same for one person at every sign-in: a client seals with them what it has not sent yet."});
+    session["required"] = json!(["token", "outbox_key", "user", "session", "expires_at"]);
     let session = schemas.put("OpenedSession", session);
     let mut answer = json_answer("Signed in", &session);
     answer["headers"] = json!({"Set-Cookie": {"schema": {"type": "string"}, "description": "`__Host-carethread`"}});

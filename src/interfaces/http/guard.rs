@@ -14,7 +14,7 @@ use crate::kernel::base::{Code, Refusal};
 
 /// What a page of ours may load: itself, no inline script, nothing from elsewhere.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
-    connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// On every answer.
 const ALWAYS: [(HeaderName, &str); 5] = [

@@ -21,6 +21,8 @@ use crate::kernel::policy::Roles;
 pub fn routes(site: Site, more: Router) -> Router {
     Router::new()
         .route("/", get(page::root))
+        .route("/{name}", get(page::beside))
+        .route("/assets/{name}", get(page::asset))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/.well-known/jwks.json", get(jwks))

@@ -14,6 +14,7 @@ use super::problem::{json, problem};
 use super::site::Site;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Code, Refusal, Secret};
+use crate::kernel::crypto::base64;
 use crate::kernel::engine::Data;
 use crate::kernel::wire::parse_value;
 
@@ -50,8 +51,9 @@ async fn sign_in(site: &Site, peer: SocketAddr, request: Request) -> Result<Resp
     let signed_in =
         site.door().sign_in_password(&handle, Secret::new(password), code.as_deref(), Some(address)).await?;
     let token = signed_in.token.ok_or_else(|| Refusal::new(Code::Internal))?;
+    let outbox_key = signed_in.outbox_key.ok_or_else(|| Refusal::new(Code::Internal))?;
     let answer = json!({
-        "token": token.expose(), "user": signed_in.subject.user, "session": signed_in.session,
+        "token": token.expose(), "outbox_key": base64(&outbox_key[..]), "user": signed_in.subject.user, "session": signed_in.session,
         "expires_at": rfc3339(signed_in.expires_at),
     });
     let mut response = json(StatusCode::CREATED, &answer);

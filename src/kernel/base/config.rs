@@ -1,6 +1,7 @@
 //! Configuration: built-in < TOML file < environment < flags. Unknown names are errors, so that a typing mistake is not a silent default.
 
 mod export;
+pub mod site;
 pub mod targets;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[files]`
     pub files: Files,
+    /// `[site]`
+    pub site: site::Site,
     /// `[targets.NAME]`
     pub targets: targets::Targets,
 }
@@ -349,6 +352,7 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         self.database.check()?;
         targets::check(&self.targets)?;
+        self.site.check(self.limits.text_chars)?;
         let limits = &self.limits;
         if !(2..=30).contains(&limits.idle_minutes) {
             return Err("[limits] idle_minutes must be 2 to 30.".into());

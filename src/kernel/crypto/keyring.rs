@@ -13,7 +13,7 @@ use super::provider::KeyProvider;
 use super::seal::DataKey;
 use super::wrap::{Binding, KeyOwner};
 use crate::kernel::base::id::DeploymentId;
-use crate::kernel::base::{Fault, PatientId, World};
+use crate::kernel::base::{Fault, PatientId, UserId, World};
 
 /// Patients' keys kept open at once: a large hospital's census, about 1.5 MB. Past it the oldest is unwrapped again when
 /// asked for.
@@ -120,6 +120,18 @@ impl Keyring {
             .find(|key| key.version == version)
             .cloned()
             .ok_or(Fault::Integrity("no system key of that version"))
+    }
+
+    /// What a person's browser seals with what they did not send yet: the same for one person at every sign-in, so that only
+    /// they open it again. From the first system key, since a rotation must not lose what lies on devices.
+    ///
+    /// # Errors
+    /// [`Fault::Sealed`] when no key is loaded.
+    pub fn outbox(&self, user: UserId) -> Result<Zeroizing<[u8; 32]>, Fault> {
+        let guard = self.read();
+        let loaded = guard.as_ref().ok_or(Fault::Sealed)?;
+        let first = loaded.system.first().ok_or(Fault::Sealed)?;
+        Ok(first.derive("care/outbox/v1", &[user.0.as_bytes()]))
     }
 
     /// The signer of heads.

@@ -91,6 +91,8 @@ pub enum Right {
     ManageChannels,
     /// Register or import a patient.
     RegisterPatient,
+    /// Find people who have accounts.
+    LookUpPeople,
     /// Import into this patient's plan.
     ImportPlan,
     /// Take the record out.
@@ -231,6 +233,7 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
     let basis = match right {
         Right::OwnAccount => Some(Basis::Own),
         _ if subject.command_line => Some(Basis::CommandLine),
+        Right::LookUpPeople if !subject.kind.is_family() => Some(Basis::Role),
         // An administrator has no content: registering would make them the lead of what they may not read.
         Right::RegisterPatient if !subject.kind.is_family() && !administrator => Some(Basis::Role),
         Right::Administer if administrator => Some(Basis::Role),

@@ -304,6 +304,7 @@ fn right() -> impl Strategy<Value = Right> {
             Right::EndMembership(by),
             Right::ManageChannels,
             Right::RegisterPatient,
+            Right::LookUpPeople,
             Right::ImportPlan,
             Right::Export,
             Right::DraftExport,
@@ -429,6 +430,7 @@ proptest! {
                 Right::OwnAccount => true,
                 Right::Administer => administrator,
                 Right::ReviewPrivacy => case.subject.roles.has(Roles::PRIVACY_OFFICER),
+                Right::LookUpPeople => !case.family_account(),
                 Right::RegisterPatient => !administrator && !case.family_account(),
                 _ => false,
             };

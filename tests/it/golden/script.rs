@@ -46,6 +46,8 @@ async fn connection(play: &mut Play) {
     }
     play.run("lead", "ping", json!({})).await;
     play.run("lead", "session.list", json!({})).await;
+    play.run("lead", "user.find", json!({"query": "nur"})).await;
+    play.run("lead", "site.get", json!({})).await;
 }
 
 async fn team_and_plan(play: &mut Play) {
