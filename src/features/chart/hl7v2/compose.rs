@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::message::{Act, Document, Loinc, Patient, PatientNumber, Person};
 use super::{Group, conversation_id};
+use crate::features::chart::ExportRequest;
 use crate::features::chart::source::Source;
 use crate::features::chart::transcript::block::Entry;
 use crate::features::chart::transcript::{Body, Book, plain};
@@ -27,8 +28,8 @@ pub struct Composer<'b> {
 
 impl<'b> Composer<'b> {
     /// For one channel.
-    pub fn new(source: &Source<'_>, book: &'b Book, channel: ChannelId) -> Self {
-        let settings = &source.engine.shared().config.export.hl7v2;
+    pub fn new(source: &Source<'_>, request: &'b ExportRequest, book: &'b Book, channel: ChannelId) -> Self {
+        let settings = super::settings(source, request);
         let identity = book.identity();
         let mut numbers: Vec<PatientNumber> = Vec::new();
         for one in identity.into_iter().flat_map(|identity| &identity.identifiers) {

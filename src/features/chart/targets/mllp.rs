@@ -133,6 +133,12 @@ impl Peer {
     }
 }
 
+/// MSH-10 of a message.
+#[must_use]
+pub fn control_id(message: &[u8]) -> Option<String> {
+    ack::control_id(message)
+}
+
 /// What stands between the next start and end. Bytes outside a frame are none of it.
 async fn frame_of(stream: &mut dyn Stream) -> Result<Vec<u8>, Silence> {
     let mut read: Vec<u8> = Vec::new();
