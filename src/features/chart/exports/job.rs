@@ -95,7 +95,8 @@ impl Filings {
         let target = row.target.clone()?;
         let name = format!("{}/{target}", self.engine.shared().vault.deployment());
         let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(name.clone()).then_some(Turn { target, name })
+        // Made only where it is taken: one that is dropped frees the target, and wants the lock that is held here.
+        busy.insert(name.clone()).then(|| Turn { target, name })
     }
 
     /// Files one export as far as it goes now, and gives how it stands.
