@@ -36,11 +36,11 @@ fn case(faults: Value, comes: Comes, words: &'static str) -> Case {
 fn refusal(status: u16, text: &str) -> Value {
     let issue = json!({"severity": "error", "code": "invalid", "details": {"text": text}, "expression": ["Communication.payload[0]"]});
     let outcome = json!({"resourceType": "OperationOutcome", "issue": [issue]});
-    json!({"kind": "status", "status": status, "method": "!GET", "body": outcome})
+    json!({"kind": "status", "status": status, "method": "!GET", "path": "/fhir", "body": outcome})
 }
 
 fn status(status: u16, headers: Value) -> Value {
-    json!({"kind": "status", "status": status, "method": "!GET", "headers": headers})
+    json!({"kind": "status", "status": status, "method": "!GET", "path": "/fhir", "headers": headers})
 }
 
 fn at(kind: &str) -> Value {
@@ -204,6 +204,29 @@ async fn every_fault_of_a_fhir_server_is_overcome_or_told() {
     scene.judge(case(json!([at("lost"), at("cut"), at("half"), status(502, json!({}))]), Comes::Filed, "")).await;
     let sent = scene.sent(before).await;
     assert!(sent.values().any(|bodies| bodies.len() >= 5 && bodies.iter().all(|body| *body == bodies[0])), "{sent:?}");
+}
+
+both!(one_that_takes_long_holds_up_nobody_but_those_behind_it);
+async fn one_that_takes_long_holds_up_nobody_but_those_behind_it() {
+    let mut scene = Scene::open().await;
+    let (first, second) = (scene.says().await, scene.desk.draft("ehr").await);
+    scene.fhir.faults(json!([at("silent")])).await;
+    scene.desk.attest(&second).await;
+    while !scene.fhir.received().await.iter().any(|one| one["fault"] == "silent") {
+        tokio::time::sleep(LOOK).await;
+    }
+    let third = scene.desk.draft("ehr").await;
+    scene.desk.attest(&third).await;
+    // The job goes round while one is under way and one waits behind it.
+    for _ in 0..3 {
+        scene.desk.file("drop").await;
+    }
+    assert_eq!(scene.desk.shown(&second).await["state"], "filing");
+    assert_eq!(scene.desk.shown(&third).await["state"], "attested");
+    scene.desk = scene.desk.killed().await;
+    scene.desk.until(&second, "filed").await;
+    scene.desk.until(&third, "filed").await;
+    assert_eq!(said(&scene.fhir).await.iter().filter(|(text, _)| *text == first).count(), 1);
 }
 
 both!(a_token_that_is_not_taken_is_renewed_once);

@@ -139,7 +139,9 @@ impl Filings {
         if row.next_at.is_none_or(|at| at > now) {
             return Ok(None);
         }
-        let found = opened(&cx, row).await?;
+        let mut found = opened(&cx, row).await?;
+        // What an attempt came to that was not heard of, a receiver may hold by now: what is there is looked at again.
+        found.view.job.refetched = false;
         let holdings = holdings(&mut cx, found.row.patient, target).await?;
         Ok(Some(Filing { filings: self, target: target.to_owned(), found, holdings }))
     }

@@ -37,8 +37,6 @@ impl Filing<'_> {
         let pause = pause(self.found.row.attempts, self.filings.engine.world().bytes::<4>());
         let next = self.now() + after.map_or(pause, |after| micros(after).max(pause.min(PAUSE_FIRST)));
         self.found.row.attempts += 1;
-        // What was looked at before may have changed by the next attempt: that attempt may have arrived.
-        self.found.view.job.refetched = false;
         self.say("again", &words);
         self.write(state, Some(next), Written::default()).await
     }
