@@ -225,6 +225,7 @@ pub(super) async fn draft(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
         withdrawn: None,
         outcome: None,
         filed: None,
+        left: None,
         drafted: key.map(|(_, mac, version)| (mac, version)),
         job: Job::default(),
     };
@@ -288,7 +289,7 @@ pub(super) async fn retry(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
     let state = before.after(Step::Retry)?;
     if before == State::Failed {
         // Planned again: what the receiver has by now is not sent again.
-        found.view.job = Job { limit: found.view.job.limit, ..Job::default() };
+        found.view.job = found.view.job.anew();
         (found.row.parcels, found.row.sent) = (0, 0);
     }
     found.row.attempts = 0;

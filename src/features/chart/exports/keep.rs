@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::State;
+use super::outsized::Files;
 use super::shapes::{Attestation, FiledAs, Progress, Said, Selection, Shown, Standing, Summary};
 use super::sql::{self, ExportRow};
 use crate::features::chart::filing;
@@ -36,6 +37,9 @@ pub(super) struct View {
     pub filed: Option<FiledAs>,
     /// MAC of the command that drafted it, and the version of the key of that.
     pub drafted: Option<(Vec<u8>, u32)>,
+    /// What may have left since it was last told.
+    #[serde(default)]
+    pub left: Option<filing::Told>,
     #[serde(default)]
     pub job: Job,
 }
@@ -51,12 +55,22 @@ pub(super) struct Job {
     pub patient: Option<String>,
     /// Where to ask about what it holds for review.
     pub poll: Option<String>,
+    /// How files travel, as far as the receiver said what is too large for it.
+    #[serde(default)]
+    pub files: Files,
     /// What is there was looked at again for the parcel that is next.
     pub refetched: bool,
     /// What is recorded once it is through.
     pub filing: Option<filing::Filing>,
     /// Of how many resources.
     pub resources: u64,
+}
+
+impl Job {
+    /// Another beginning, with what the receiver said of itself.
+    pub fn anew(&self) -> Self {
+        Self { limit: self.limit, files: self.files, ..Self::default() }
+    }
 }
 
 /// An export that the caller sees.

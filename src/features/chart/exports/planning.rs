@@ -12,6 +12,7 @@ use super::replacing::replaced;
 use crate::features::chart::export::{self, covered};
 use crate::features::chart::fhir::{self, sink::Gathered};
 use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing, Told};
+use crate::features::chart::hl7v2::ack::control_id;
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::targets::{Outcome, Receiver, Resolved};
 use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory};
@@ -79,7 +80,7 @@ pub(super) async fn plan(
             let making = Resources { found, receiver, settings: fhir, request: &request, held: &held };
             making.plan(gathered, parts).await
         }
-        _ => files(&source, &request, parts, found).await,
+        _ => files(&source, &request, parts, found, &held).await,
     }
 }
 
@@ -97,6 +98,8 @@ impl Resources<'_> {
         let patient = self.patient(&gathered).await.map_err(Hindered::Outcome)?;
         let missing = patient.is_none();
         let sent = layers(self.found, &gathered, self.held, missing);
+        let there = |one: &Sent| self.held.get(&one.id).is_some_and(|held| held.hash == one.hash);
+        let sent: Vec<Sent> = self.found.view.job.files.apart(sent).into_iter().filter(|one| !there(one)).collect();
         let limit = if self.settings.profile == Profile::Full { self.limit().await? } else { 0 };
         let resources = sent.len() as u64;
         let digest = digest(&sent);
@@ -196,6 +199,7 @@ async fn files(
     request: &ExportRequest,
     mut parts: Vec<Part>,
     found: &Found,
+    held: &Holdings,
 ) -> Result<Plan, Hindered> {
     let format = Format::from_text(&found.row.form).ok_or(Fault::Defect("a target of a form that is none"))?;
     let mut request = ExportRequest { format, ..request.clone() };
@@ -224,11 +228,19 @@ async fn files(
             };
             let mut hasher = Hasher::default();
             hasher.update(&bytes);
-            let (id, hash) = (Uuid::new_v5(&export.0, name.as_bytes()), hex(&hasher.finish()));
+            let hash = hex(&hasher.finish());
+            // A message is known by its control id, which is the same whenever that state of its document is sent.
+            let control_id = (!folder && format == Format::Hl7v2).then(|| control_id(&bytes)).flatten();
+            let id = match control_id {
+                Some(control_id) => Uuid::new_v5(&found.row.patient.0, control_id.as_bytes()),
+                None => Uuid::new_v5(&export.0, name.as_bytes()),
+            };
             let class = format.text().to_owned();
             let sent = Sent { id, class, resource: Value::Null, update: false, hash, carries: Vec::new() };
             Planned { sent: vec![sent], bundle: false, ready: Some(Ready::written(carrier, &bytes)) }
         })
+        // Of what was sent before, what was acknowledged is there.
+        .filter(|planned| planned.sent.iter().any(|one| held.get(&one.id).is_none_or(|held| held.hash.is_empty())))
         .collect();
     let resources = parcels.len() as u64;
     let covered = match request.is_picked() {

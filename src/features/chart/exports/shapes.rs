@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::State;
 use crate::features::channels::Class;
+use crate::features::chart::filing::Told;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
 use crate::kernel::engine::shape::{Reason, Text, Time};
 
@@ -173,7 +174,7 @@ pub struct Attestation {
 }
 
 /// How far a filing is.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Parcels the receiver has.
     pub done: i64,
@@ -309,6 +310,23 @@ pub struct Withdrawn {
     pub export: ThingId,
     /// Why.
     pub reason: String,
+}
+
+/// Body of `export.failed`: a receiver did not take all of an attested export. What follows from `format` on is what was to be filed; the
+/// receiver may have a part of it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Failed {
+    /// This entry.
+    pub id: EntryId,
+    /// The export.
+    pub export: ThingId,
+    /// As `outcome.code` of the export: why. The receiver's own words stand in the export only.
+    pub outcome: String,
+    /// Requests or messages the receiver acknowledged, of how many.
+    pub parcels: Progress,
+    #[serde(flatten)]
+    /// What was to be filed.
+    pub told: Told,
 }
 
 /// Body of `export.superseded`: another export was filed in the place of one.

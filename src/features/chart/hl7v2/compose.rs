@@ -33,7 +33,7 @@ pub struct Composer<'b> {
 impl<'b> Composer<'b> {
     /// For one channel.
     pub fn new(source: &Source<'_>, request: &'b ExportRequest, book: &'b Book, channel: ChannelId) -> Self {
-        let settings = &source.engine.shared().config.export.hl7v2;
+        let settings = super::settings(source, request);
         let identity = book.identity();
         let mut numbers: Vec<PatientNumber> = Vec::new();
         for one in identity.into_iter().flat_map(|identity| &identity.identifiers) {

@@ -16,6 +16,7 @@ use super::source::{Part, Source, Walk};
 use super::transcript::block::{Entry, Sort};
 use super::transcript::{Book, Page};
 use super::{ExportRequest, ExportSummary, Out};
+use crate::kernel::base::config::Hl7v2;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, ThingId};
 use crate::kernel::crypto::Hasher;
@@ -34,12 +35,18 @@ pub async fn export(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let mut files = Files { out, hasher: Hasher::default(), written: 0 };
-    let settings = source.engine.shared().config.export.hl7v2.clone();
+    let settings = settings(source, request);
     let summary = documents(source, request, parts, &mut |document, patient, now| {
         files.write(&message(&document, patient, &settings, now))
     })
     .await?;
     Ok((summary, files.hasher.finish()))
+}
+
+/// As the site sends messages, and as the receiver of these takes them.
+fn settings(source: &Source<'_>, request: &ExportRequest) -> Hl7v2 {
+    let config = &source.engine.shared().config;
+    config.export.hl7v2.towards(request.target.as_deref().and_then(|name| config.targets.get(name)))
 }
 
 /// Numbered files, hashed one after the other.
