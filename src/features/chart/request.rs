@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Vouched;
-use super::exports::shapes::Attestation;
+use super::vouched::{Attestation, Vouched};
 use crate::features::channels::Class;
 use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, UserId};
 use crate::kernel::crypto::chain::kind;

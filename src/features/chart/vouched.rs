@@ -3,11 +3,38 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::exports::shapes::{Attestation, Summary};
 use super::transcript::told_time;
 use crate::kernel::base::{ItemId, ThingId, UserId};
+use crate::kernel::engine::shape::{Text, Time};
+
+/// What is said of one plan item, in the words of whoever drafts.
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Summary {
+    /// The plan item.
+    pub item: ItemId,
+    /// In short.
+    #[schemars(with = "Text")]
+    pub text: String,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
+}
+
+/// Somebody stands for it.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Attestation {
+    /// Who.
+    pub by: UserId,
+    /// When.
+    #[schemars(with = "Time")]
+    pub at: String,
+    /// In their words.
+    pub statement: String,
+}
 
 /// It, as every form shows it.
 #[derive(Clone)]

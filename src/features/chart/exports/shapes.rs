@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::model::State;
 use crate::features::channels::Class;
 use crate::features::chart::filing::Told;
+pub use crate::features::chart::vouched::{Attestation, Summary};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
 use crate::kernel::engine::shape::{Reason, Text, Time};
 
@@ -33,19 +34,6 @@ pub struct Selection {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub to: Option<String>,
-}
-
-/// What is said of one plan item, in the words of whoever drafts.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Summary {
-    /// The plan item.
-    pub item: ItemId,
-    /// In short.
-    #[schemars(with = "Text")]
-    pub text: String,
-    /// Who wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<UserId>,
 }
 
 /// Drafts an export to a configured target.
@@ -159,18 +147,6 @@ pub struct AttestReply {
     pub export: ThingId,
     /// How it stands.
     pub state: State,
-}
-
-/// Somebody stands for it.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Attestation {
-    /// Who.
-    pub by: UserId,
-    /// When.
-    #[schemars(with = "Time")]
-    pub at: String,
-    /// In their words.
-    pub statement: String,
 }
 
 /// How far a filing is.
