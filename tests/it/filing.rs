@@ -181,3 +181,44 @@ async fn an_officer_is_no_member_and_a_token_says_what_it_may() {
     nurse.token = trusted(&desk.server, "nurse").await;
     assert_eq!(desk.server.run(&nurse, "export.attest", attest).await["state"], "attested");
 }
+
+both!(an_attested_draft_is_taken_out_as_a_file);
+async fn an_attested_draft_is_taken_out_as_a_file() {
+    let desk = Desk::open("").await;
+    let lead = desk.trusted_lead().await;
+    let (patient, goal) = (desk.ward.id("patient").to_owned(), desk.ward.id("goal").to_owned());
+    for wrong in [json!({"format": "proof"}), json!({"format": "odd"}), json!({"format": "html", "target": "ehr"}), json!({})] {
+        let mut data = json!({ "patient": patient });
+        data.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+        assert_eq!(desk.server.code(&lead, "export.draft", data).await, "invalid", "{wrong}");
+    }
+    let data = json!({"patient": patient, "format": "ndjson", "items": [goal], "attesters": [lead.id], "purpose": "Second opinion"});
+    let export = text(&desk.server.run(&lead, "export.draft", data).await, "export");
+    let make = async |who: &Person, body: Value| {
+        let headers = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", who.token);
+        let path = format!("POST /v1/patients/{patient}/exports");
+        desk.server.request(&path, &headers, body.to_string().as_bytes()).await
+    };
+    let asked = json!({ "export": export });
+    let early = make(&lead, asked.clone()).await;
+    assert_eq!((early.status, &early.json()["code"]), (409, &json!("bad_transition")), "{}", early.text);
+    let mut stranger = desk.server.person("stranger").await;
+    stranger.token = trusted(&desk.server, "stranger").await;
+    assert_eq!(make(&stranger, asked.clone()).await.status, 404);
+    desk.attested(&lead, &export).await;
+    // What is said after it was attested is not in it, and nothing else is asked of it.
+    let post = json!({"channel": desk.ward.id("staff"), "item": goal, "text": "said too late"});
+    desk.server.run(&lead, "message.post", post).await;
+    assert_eq!(make(&lead, json!({"export": export, "since": "last"})).await.status, 400);
+    assert_eq!(make(&desk.ward.lead, asked.clone()).await.status, 403, "without a password entered lately");
+    let made = make(&lead, asked.clone()).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let url = text(&made.json(), "url");
+    let headers = format!("Authorization: Bearer {}\r\n", lead.token);
+    let file = desk.server.request(&format!("GET {url}"), &headers, b"").await.text;
+    assert!(file.contains("said as second") && !file.contains("said too late"), "{file}");
+    assert!(!file.contains("said as message_unsorted"), "of the chosen item alone: {file}");
+    let accounted = desk.server.run(&desk.officer, "disclosure.list", json!({ "patient": patient })).await;
+    let told = &list(&accounted, "disclosures")[0];
+    assert_eq!((&told["purpose"], &told["format"], &told["by"]), (&json!("Second opinion"), &json!("ndjson"), &json!(lead.id)));
+}

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::draft::plan;
 use super::keep::{Found, View};
-use super::ledger::{Kept, place};
+use super::ledger::{Kept, beside, place};
 use super::making::Planned;
 use super::model::{State, Step};
 use super::shapes::{Failed, FiledAs, Progress, Superseded};
@@ -144,9 +144,14 @@ async fn shift(cx: &mut Write<'_>, found: &Found, moved: Moved) -> Result<(), St
 
 async fn gain(cx: &mut Write<'_>, found: &Found, gained: Gained) -> Result<(), Stop> {
     let target = found.row.target.clone().ok_or(Fault::Defect("a file has no ledger"))?;
-    let Gained { resource, hash, kept } = gained;
+    let Gained { mut resource, hash, mut kept } = gained;
     let (patient, now) = (found.row.patient, cx.now());
-    let former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    let mut former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    if former.as_ref().is_some_and(|row| row.patient != patient) {
+        kept.id = Some(resource);
+        resource = beside(patient, resource);
+        former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    }
     let (revision, attempts) = former.map_or((0, 0), |row| (row.revision, row.attempts));
     let on_its_way = hash.is_empty();
     let sealed = cx.ledger().seal_view(patient, place(&target, resource), revision + 1, &json(&kept)?).await?;

@@ -296,7 +296,7 @@ impl Filing<'_> {
         rows.map(|(resource, class)| {
             let held = self.holdings.get(&resource).cloned().unwrap_or_default();
             let (location, etag) = (held.location, held.etag);
-            let kept = Kept { class: class.to_owned(), location, etag, words: words.to_owned() };
+            let kept = Kept { class: class.to_owned(), id: None, location, etag, words: words.to_owned() };
             Gained { resource, hash: held.hash, kept }
         })
         .collect()

@@ -12,7 +12,7 @@ use crate::features::chart::{ExportRequest, Format, Vouched};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::{Hasher, hex};
-use crate::kernel::engine::{Data, Ledger, Read, Write};
+use crate::kernel::engine::{Data, Engine, Ledger, Read, Write};
 use crate::kernel::policy::{self, Access, Interval, Permit, Right, Subject};
 
 /// Everything of an export that its row does not say.
@@ -244,6 +244,29 @@ pub(super) async fn seen(cx: &mut Read, id: ThingId) -> Result<Found, Stop> {
     }
     cx.audit.object = Some(id);
     Ok(found)
+}
+
+/// What is taken out of an attested draft of a file, for a caller who sees it.
+///
+/// # Errors
+/// `not_found`; `bad_transition` before everybody attested who has to, and for what goes to a target.
+pub async fn attested(
+    engine: &Engine,
+    subject: &Subject,
+    patient: PatientId,
+    export: ThingId,
+) -> Result<ExportRequest, Stop> {
+    let mut cx = engine.reader(subject.clone()).await?;
+    let found = seen(&mut cx, export).await?;
+    if found.row.patient != patient {
+        return Err(Refusal::not_found().into());
+    }
+    let ready = found.state()? == State::Attested && found.view.is_attested() && found.row.target.is_none();
+    if !ready {
+        let detail = "A file is made of an export without a target, once everybody attested it who has to.";
+        return Err(Refusal::new(Code::BadTransition).detail(detail).field("export").into());
+    }
+    found.request()
 }
 
 /// Exports of one list.

@@ -24,6 +24,7 @@ pub mod status;
 use serde_json::Value;
 
 pub use job::Filings;
+pub use keep::attested;
 pub use spool::{Fetched, Spool};
 
 use super::disclosure;

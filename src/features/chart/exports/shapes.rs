@@ -36,13 +36,15 @@ pub struct Selection {
     pub to: Option<String>,
 }
 
-/// Drafts an export to a configured target.
+/// Drafts an export: to a configured target, or as a file that is taken out once it is attested.
 #[derive(JsonSchema)]
 pub struct DraftExport {
     /// Whose record.
     pub patient: PatientId,
     /// A configured target.
-    pub target: String,
+    pub target: Option<String>,
+    /// The form of a file instead: any but `proof`, which shows what is there and needs nobody to stand for it.
+    pub format: Option<String>,
     /// Of what.
     #[serde(flatten)]
     pub selection: Selection,
