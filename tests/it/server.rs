@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
@@ -23,6 +23,9 @@ pub const ROOMY: &str = "[files]\ndisk_percent_max = 100\n[limits]\ncommands_per
                          sockets_per_address = 1000\n";
 /// Longer than any start takes on a machine that does other things too.
 const START: Duration = Duration::from_secs(60);
+
+/// Shorter than any server keeps a connection that nobody uses.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// A data folder with everything around it. Nothing serves it yet.
 pub struct House {
@@ -53,7 +56,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub tls: Arc<ClientConfig>,
     child: Child,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<(Instant, Connection)>>,
 }
 
 impl Done {
@@ -245,13 +248,15 @@ impl Server {
     /// As [`Server::request`], for servers that may go away.
     pub async fn try_request(&self, line: &str, headers: &str, body: &[u8]) -> std::io::Result<Answer> {
         let kept = self.idle.lock().unwrap().pop();
+        // The server closes what was idle for long, and a request may be on its way just then.
+        let kept = kept.filter(|(since, _)| since.elapsed() < IDLE).map(|(_, connection)| connection);
         let mut connection = match kept {
             Some(connection) => connection,
             None => Connection::open(self.address, &self.tls).await?,
         };
         let answer = connection.ask(line, headers, body).await?;
         if answer.header("connection") != "close" {
-            self.idle.lock().unwrap().push(connection);
+            self.idle.lock().unwrap().push((Instant::now(), connection));
         }
         Ok(answer)
     }
