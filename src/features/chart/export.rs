@@ -29,10 +29,11 @@ pub async fn export(
     request: ExportRequest,
     out: &mut dyn Out,
 ) -> Result<ExportSummary, Stop> {
-    let source = Source { engine, subject, patient: request.patient };
+    let source = Source { engine, subject, patient: request.patient, progress: out.progress() };
     let begun = engine.run_internal(subject.clone(), BEGIN, beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;
+    source.reckon(request.format, &parts);
     let (summary, digest) = write(&source, &request, &parts, out).await?;
     out.finish()?;
     let filing = Filing {
@@ -55,6 +56,7 @@ pub async fn export(
         },
     };
     engine.run_internal(subject.clone(), FILE, members(&filing)?).await?;
+    source.progress.end();
     Ok(summary)
 }
 
@@ -142,7 +144,7 @@ async fn ndjson(
     let mut summary = ExportSummary::default();
     for part in parts {
         let before = summary.entries;
-        let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+        let mut walk = Walk::writing(source, part.begun.id, &part.fresh);
         loop {
             let facts = walk.next().await?;
             if facts.is_empty() {
@@ -227,7 +229,7 @@ async fn entries(
     let (mut disclosed, mut carried): (Vec<[u64; 2]>, BTreeSet<FileId>) = (Vec::new(), BTreeSet::new());
     writer.begin_entries(part.begun.id)?;
     let about = source.about(request, std::slice::from_ref(part)).await?;
-    let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+    let mut walk = Walk::writing(source, part.begun.id, &part.fresh);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {

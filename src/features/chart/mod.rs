@@ -46,6 +46,7 @@ mod filing;
 mod hl7v2;
 mod lines;
 mod out;
+mod progress;
 pub mod proof;
 mod request;
 mod source;
@@ -63,6 +64,7 @@ pub use export::export;
 pub use fhir::{DocumentVerdict, verify_document};
 pub use lines::{LinesVerdict, verify_lines};
 pub use out::{Memory, Out};
+pub use progress::Progress;
 pub use proof::{Flaw, Verdict, verify};
 pub use request::{ExportRequest, ExportSummary, Format};
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::openapi::{SIGNED_IN, id_in_path, json_answer, operation, with_credential};
 use super::schemas::reference;
+use crate::features::chart::Format;
 use crate::kernel::base::Code;
 
 /// `POST /v1/patients/{patient}/exports`
@@ -21,13 +22,21 @@ pub(super) fn make() -> Value {
     let ids = json!({"type": "array", "items": {"type": "string", "format": "uuid"}});
     let time = json!({"type": "string", "format": "date-time"});
     let classes = json!({"type": "array", "items": {"enum": ["care_record", "coordination", "operational"]}});
-    let formats = json!({"enum": ["ndjson", "fhir-transaction", "fhir-document", "html", "pdf", "hl7v2", "proof"]});
+    let formats = json!({"enum": Format::ALL.map(Format::text)});
     let asked = json!({"type": "object", "required": ["format"], "additionalProperties": false, "properties": {
         "format": formats, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
-        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}}});
+        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": asked}}});
+    operation["responses"]["202"] = json_answer("With `\"wait\": false`: it is being made", &making());
     operation["parameters"] = json!([id_in_path("patient")]);
     with_credential(operation)
+}
+
+/// How far one is that is not made yet.
+fn making() -> Value {
+    json!({"type": "object", "required": ["id", "url", "state", "entries_done", "entries_total"], "properties": {
+        "id": {"type": "string", "format": "uuid"}, "url": {"type": "string"}, "state": {"const": "making"},
+        "entries_done": {"type": "integer"}, "entries_total": {"type": "integer"}}})
 }
 
 /// `GET /v1/patients/{patient}/exports`
@@ -45,6 +54,7 @@ pub(super) fn fetch() -> Value {
     let answer =
         json!({"description": "Its bytes, for who made it; a folder as a tar archive", "content": {"*/*": {}}});
     let mut operation = operation("fetchExport", "An export that was made", "200", answer, &codes);
+    operation["responses"]["202"] = json_answer("How far it is: it is not made yet", &making());
     operation["parameters"] = json!([id_in_path("patient"), id_in_path("export")]);
     with_credential(operation)
 }

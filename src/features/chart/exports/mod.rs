@@ -22,7 +22,7 @@ pub mod status;
 use serde_json::Value;
 
 pub use job::Filings;
-pub use spool::{Fetched, Spool};
+pub use spool::{Fetched, Found as Waiting, Spool};
 
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::engine::fields::Fields;

@@ -13,7 +13,7 @@ use crate::features::chart::fhir::{self, sink::Gathered};
 use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing, Told};
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::targets::{Outcome, Receiver, Resolved};
-use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory};
+use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory, Progress};
 use crate::kernel::base::config::targets::{FhirTarget, Profile, Target};
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Refusal, Stop};
@@ -64,7 +64,7 @@ pub(super) async fn plan(
     receiver: &Receiver,
 ) -> Result<Plan, Hindered> {
     let request = ExportRequest { since_last: true, ..found.request()? };
-    let source = Source { engine, subject, patient: request.patient };
+    let source = Source { engine, subject, patient: request.patient, progress: Progress::default() };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;
