@@ -67,6 +67,7 @@ mod bad_input;
 mod chart;
 mod command_line;
 mod day;
+mod export_options;
 mod faults;
 mod files;
 mod filing;
