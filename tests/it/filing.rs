@@ -187,7 +187,9 @@ async fn an_attested_draft_is_taken_out_as_a_file() {
     let desk = Desk::open("").await;
     let lead = desk.trusted_lead().await;
     let (patient, goal) = (desk.ward.id("patient").to_owned(), desk.ward.id("goal").to_owned());
-    for wrong in [json!({"format": "proof"}), json!({"format": "odd"}), json!({"format": "html", "target": "ehr"}), json!({})] {
+    for wrong in
+        [json!({"format": "proof"}), json!({"format": "odd"}), json!({"format": "html", "target": "ehr"}), json!({})]
+    {
         let mut data = json!({ "patient": patient });
         data.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
         assert_eq!(desk.server.code(&lead, "export.draft", data).await, "invalid", "{wrong}");
@@ -220,5 +222,8 @@ async fn an_attested_draft_is_taken_out_as_a_file() {
     assert!(!file.contains("said as message_unsorted"), "of the chosen item alone: {file}");
     let accounted = desk.server.run(&desk.officer, "disclosure.list", json!({ "patient": patient })).await;
     let told = &list(&accounted, "disclosures")[0];
-    assert_eq!((&told["purpose"], &told["format"], &told["by"]), (&json!("Second opinion"), &json!("ndjson"), &json!(lead.id)));
+    assert_eq!(
+        (&told["purpose"], &told["format"], &told["by"]),
+        (&json!("Second opinion"), &json!("ndjson"), &json!(lead.id))
+    );
 }

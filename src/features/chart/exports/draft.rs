@@ -7,8 +7,10 @@ use super::model::{State, Step};
 use super::shapes::{Selection, Summary, Withdrawn};
 use super::sql::{self, ExportRow};
 use crate::features::channels::Class;
+use crate::features::chart::request::between;
 use crate::features::chart::{Format, filing};
 use crate::kernel::base::config::targets::{Profile, Target};
+use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::{Fields, bounded};
@@ -60,14 +62,17 @@ fn time(fields: Fields<'_>, name: &'static str) -> Result<Option<String>, Refusa
 
 /// The selection a command names, over the one before.
 fn selection(fields: Fields<'_>, before: Selection) -> Result<Selection, Refusal> {
-    Ok(Selection {
+    let selection = Selection {
         channels: ids(fields, "channels")?.or(before.channels),
         items: ids(fields, "items")?.or(before.items),
         classes: classes(fields)?.or(before.classes),
         entries: ids(fields, "entries")?.or(before.entries),
         from: time(fields, "from")?.or(before.from),
         to: time(fields, "to")?.or(before.to),
-    })
+    };
+    let micros = |text: &Option<String>| text.as_deref().and_then(|text| parse_rfc3339(text).ok());
+    between(micros(&selection.from), micros(&selection.to))?;
+    Ok(selection)
 }
 
 fn summaries(fields: Fields<'_>, by: UserId, chars_max: usize) -> Result<Option<Vec<Summary>>, Refusal> {
