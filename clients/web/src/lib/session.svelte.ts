@@ -14,7 +14,7 @@ import {
     client,
     endSession,
     openSession,
-    sealingKeyFromPassword,
+    sealingKey,
 } from "carethread";
 import { IndexedDbStorage } from "carethread/indexeddb";
 import { SvelteMap } from "svelte/reactivity";
@@ -62,7 +62,7 @@ class Session {
     /** Signs in by password; `Refused` if that is no. */
     async signIn(handle: string, password: string, code?: string): Promise<void> {
         const session = await openSession(world, "", { handle, password, ...(code ? { code } : {}) });
-        const key = await sealingKeyFromPassword(session.user, password);
+        const key = await sealingKey(session.outbox_key);
         await keep({ user: session.user, handle, key }).catch(() => undefined);
         this.#begin({ user: session.user, handle, key });
     }
