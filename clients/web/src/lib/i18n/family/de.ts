@@ -71,6 +71,7 @@ export const de: typeof en = {
     "fact.checkinClosed": "Das Team hat Neues gesammelt",
     "fact.unknown": "{name} änderte etwas",
     "start.waits": "Worum wir Sie bitten",
+    "start.nothing": "Gerade bitten wir Sie um nichts.",
     "start.patients": "Wen Sie begleiten",
     "start.find": "Name",
     "start.caption": "Wen Sie begleiten",

@@ -72,6 +72,7 @@ export const en: Partial<Record<keyof typeof pages | keyof typeof record, string
     "fact.checkinClosed": "The care team has collected its news",
     "fact.unknown": "{name} changed something",
     "start.waits": "What we ask of you",
+    "start.nothing": "We ask nothing of you just now.",
     "start.patients": "Whose care you follow",
     "start.find": "Name",
     "start.caption": "Whose care you follow",
