@@ -287,3 +287,43 @@ test("who signs in next on the same page is asked anew about their first words",
     await page.getByRole("heading", { name: /Good/ }).waitFor();
     await page.context().close();
 });
+
+test("whoever is asked sees it on the start page, and comes to the message from there", async () => {
+    const { staff, items } = house.ward;
+    await house.run("maja", "message.post", { channel: staff, item: items.ride, text: "Who drives on Friday?", ask: "acknowledge", mentions: [house.people.tomasz.id] });
+    const page = await house.signIn("tomasz");
+    const asked = page.locator("ul.work > li", { hasText: "Maja Lindqvist waits for your answer." }).first();
+    await asked.getByRole("link", { name: /^Answer/ }).click();
+    const message = page.locator("article.msg", { hasText: "Who drives on Friday?" });
+    await message.getByRole("button", { name: "I have seen it" }).click();
+    await message.getByText(/Seen by you \d\d:\d\d/).waitFor();
+    await page.getByRole("link", { name: "Start" }).first().click();
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await asked.waitFor({ state: "detached" });
+    await page.context().close();
+});
+
+test("the privacy officer reads which messages went to the wrong patient, and nobody else is shown the way", async () => {
+    await house.person("petra", "Petra Privacy", "--role", "privacy_officer");
+    const { patient } = await house.run("maja", "patient.register", { name: "Wendell Price", birth_date: "1940-01-02" });
+    const { channels } = await house.run("maja", "channel.list", { patient });
+    const { items } = await house.run("maja", "plan.items", { patient });
+    const wrong = await house.run("maja", "message.post", { channel: house.ward.staff, item: house.ward.items.ride, text: "Potassium 6.1" });
+    await house.run("maja", "message.move", { message: wrong.id, channel: channels.find(({ kind }) => kind === "conversation").id, item: items.find(({ standing }) => standing === "whole").id, reason: "Two records were open" });
+    const page = await house.signIn("petra", { bypassCSP: true });
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await page.getByRole("link", { name: "Settings" }).first().click();
+    await page.getByRole("link", { name: "Messages that went to the wrong patient" }).click();
+    const one = page.locator("ul.work > li", { hasText: "Two records were open" });
+    await one.getByText(/Moved by Maja Lindqvist/).waitFor();
+    await judge(page, "wrong patients");
+    const said = await page.locator("body").innerText();
+    assert.ok(!/Potassium|Okafor|Price/.test(said), said);
+    const maja = await house.signIn("maja");
+    await maja.getByRole("heading", { name: /Good/ }).waitFor();
+    await maja.getByRole("link", { name: "Settings" }).first().click();
+    await maja.getByText("Where you are signed in").waitFor();
+    await maja.getByText("This one").waitFor();
+    assert.equal(await maja.getByRole("link", { name: "Messages that went to the wrong patient" }).count(), 0);
+    for (const open of [page, maja]) await open.context().close();
+});
