@@ -95,3 +95,44 @@ async fn answers_leave_with_the_record() {
     assert_eq!(server.house.cli_with(&["verify", proof.to_str().unwrap()], "").await.code, 0);
     assert_eq!(server.house.cli_with(&["verify", "--record"], "").await.code, 0);
 }
+
+both!(what_waits_for_an_answer_stands_on_the_board_of_whoever_is_asked);
+async fn what_waits_for_an_answer_stands_on_the_board_of_whoever_is_asked() {
+    let server = Server::new().await;
+    let (lead, nurse, aide) = (server.person("lead").await, server.person("nurse").await, server.person("aide").await);
+    let (kin, stranger) = (server.person("kin").await, server.person("stranger").await);
+    let ward = Ward::open(&server, lead).await;
+    ward.add(&server, &nurse, json!({})).await;
+    ward.add(&server, &aide, json!({})).await;
+    ward.add(&server, &kin, json!({"family": true})).await;
+    let order = json!({"channel": ward.id("staff"), "item": ward.id("goal"), "text": "5 mg at eight", "ask": "check_back",
+        "priority": "urgent", "mentions": [nurse.id]});
+    let order = server.run(&ward.lead, "message.post", order).await;
+    let asks = async |who: &super::server::Person, data: Value| {
+        list(&server.run(who, "board.get", data).await, "asks").clone()
+    };
+    let mine = json!({"mine": true});
+    let waits = asks(&nurse, mine.clone()).await;
+    assert_eq!(waits.len(), 1);
+    for (name, expected) in [
+        ("message", order["id"].clone()),
+        ("patient", json!(ward.id("patient"))),
+        ("channel", json!(ward.id("staff"))),
+        ("seq", order["seq"].clone()),
+        ("item", json!(ward.id("goal"))),
+        ("by", json!(ward.lead.id)),
+        ("priority", json!("urgent")),
+        ("at", order["at"].clone()),
+        ("of", json!([nurse.id])),
+    ] {
+        assert_eq!(waits[0][name], expected, "{name}");
+    }
+    assert!(waits[0]["due"].as_str() > waits[0]["at"].as_str());
+    let of_patient = json!({"patient": ward.id("patient")});
+    assert_eq!(asks(&aide, of_patient.clone()).await, waits, "the board of the patient shows what waits for anybody");
+    for (who, data) in [(&aide, &mine), (&ward.lead, &mine), (&kin, &mine), (&kin, &of_patient), (&stranger, &mine)] {
+        assert!(asks(who, data.clone()).await.is_empty());
+    }
+    server.run(&nurse, "message.check_back", json!({"message": order["id"], "text": "five at eight"})).await;
+    assert!(asks(&nurse, mine).await.is_empty() && asks(&aide, of_patient).await.is_empty());
+}

@@ -36,7 +36,7 @@ pub use message::{Amended, Posted, Priority, Relinked, Retracted};
 pub use pages::{in_view, list, spans_of};
 pub use receipts::{Receipt, keep, of_entry, settle};
 pub use threads::{thread, thread_counts};
-pub use waiting::{OpenAsk, end_asks, open_ask, open_asks, relink_ask, settle_ask};
+pub use waiting::{Awaited, OpenAsk, awaited, end_asks, open_ask, open_asks, relink_ask, settle_ask};
 pub use words::{Class, Form, Sbar, Words};
 
 #[cfg(test)]

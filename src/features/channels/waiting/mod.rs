@@ -3,6 +3,7 @@
 //! Invariant: what waits, and when it is looked at again, is projected from the entries; the deadline is the one in force when it was
 //! posted.
 
+mod listed;
 pub mod shapes;
 pub mod sql;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub use listed::{Awaited, awaited};
 pub use sql::OpenAsk;
 
 use self::shapes::{Escalated, Reminded, Settled};

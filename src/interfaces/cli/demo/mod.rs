@@ -4,9 +4,11 @@
 mod people;
 mod samples;
 mod story;
+mod work;
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -35,6 +37,9 @@ pub async fn demo(place: &Place, typed: Demo) -> anyhow::Result<()> {
     let mut config = settings::read(&folder, place.config.as_deref(), None)?;
     // Nothing of a demonstration is left in a database that is used for something.
     config.database = Database::default();
+    let chart = spare.path().join("chart");
+    std::fs::create_dir(&chart)?;
+    work::furnish(&mut config, chart.clone());
     init::init(&folder, &config, Some(CUSTODIAN)).await?;
     let (people, told) = fill(&folder, &config).await?;
     let listen = free(typed.listen);
@@ -45,7 +50,7 @@ pub async fn demo(place: &Place, typed: Demo) -> anyhow::Result<()> {
         let _ = if json {
             print::lines([object(ready, &people, &told)])
         } else {
-            print::lines(lines(ready, &people, &told))
+            print::lines(lines(ready, &people, &told, &chart))
         };
     })
     .await
@@ -80,7 +85,7 @@ fn object(ready: &Ready, people: &[Person], told: &Told) -> String {
         .to_string()
 }
 
-fn lines(ready: &Ready, people: &[Person], told: &Told) -> Vec<String> {
+fn lines(ready: &Ready, people: &[Person], told: &Told, chart: &Path) -> Vec<String> {
     let url = &ready.url;
     let mut lines = vec![format!("listening on {url}")];
     lines.extend(people.iter().map(|person| format!("{:<6} {} {}", person.role.handle, person.password, person.token)));
@@ -89,6 +94,12 @@ fn lines(ready: &Ready, people: &[Person], told: &Told) -> Vec<String> {
     let data = json!({ "channel": told.channel, "item": told.item, "text": "BP 150/90, recheck at six" });
     let post = format!("{{\"op\":\"message.post\",\"data\":{data}}}");
     lines.extend([
+        String::new(),
+        format!(
+            "Open {url} in a browser and sign in as one of them (the certificate is the demo's own).",
+            url = ready.url
+        ),
+        format!("What is filed to the receiver \"{}\" lies in {}.", work::TARGET, chart.display()),
         String::new(),
         format!("Listen as {} (pip install websockets), pasting the two frames:", first.role.name),
         format!("python3 -m websockets --insecure {socket}/v1/ws"),

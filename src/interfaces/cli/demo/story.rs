@@ -8,6 +8,7 @@ use super::super::paper::Nowhere;
 use super::super::print::said;
 use super::people::Person;
 use super::samples;
+use super::work;
 use crate::kernel::base::world::{MINUTE, rfc3339};
 use crate::server::Node;
 
@@ -41,14 +42,15 @@ pub async fn tell(node: &Node, people: &[Person]) -> anyhow::Result<Told> {
     let betsy = stage.chart("tomas", &betsy).await?;
     about_betsy(&stage, &betsy).await?;
     with_her_family(&stage, &betsy).await?;
+    work::for_betsy(&stage, &betsy).await?;
     about_milan(&stage, &stage.chart("tomas", &milan).await?).await?;
     Ok(Told { patients, channel: betsy.care_team.clone(), item: betsy.item(&["hypertension", "blood pressure"]) })
 }
 
 /// A patient's plan and first channel, as somebody sees them.
-struct Chart {
-    patient: String,
-    care_team: String,
+pub(super) struct Chart {
+    pub(super) patient: String,
+    pub(super) care_team: String,
     whole: String,
     unsorted: String,
     items: Vec<(String, String)>,
@@ -56,14 +58,14 @@ struct Chart {
 
 impl Chart {
     /// The open item whose title holds one of these words; the plan as a whole if there is none.
-    fn item(&self, words: &[&str]) -> String {
+    pub(super) fn item(&self, words: &[&str]) -> String {
         let holds = |title: &str| words.iter().any(|word| title.contains(word));
         self.items.iter().find(|(title, _)| holds(title)).map_or_else(|| self.whole.clone(), |(_, id)| id.clone())
     }
 }
 
-struct Stage<'a> {
-    node: &'a Node,
+pub(super) struct Stage<'a> {
+    pub(super) node: &'a Node,
     people: &'a [Person],
 }
 
@@ -85,7 +87,7 @@ impl Stage<'_> {
         self.order(Command::TeamAdd(add)).await.map(drop)
     }
 
-    fn person(&self, handle: &str) -> anyhow::Result<&Person> {
+    pub(super) fn person(&self, handle: &str) -> anyhow::Result<&Person> {
         self.people
             .iter()
             .find(|person| person.role.handle == handle)
@@ -93,7 +95,7 @@ impl Stage<'_> {
     }
 
     /// Runs an op as somebody.
-    async fn run(&self, handle: &str, op: &str, data: Value) -> anyhow::Result<Value> {
+    pub(super) async fn run(&self, handle: &str, op: &str, data: Value) -> anyhow::Result<Value> {
         let subject = self.node.engine.subject(self.person(handle)?.user).context("the account is active")?;
         let data = serde_json::from_value(data)?;
         self.node.engine.run(subject, op, data).await.map_err(|refusal| anyhow!("{op}: {}", said(&refusal)))
@@ -115,12 +117,12 @@ impl Stage<'_> {
         })
     }
 
-    async fn post(&self, handle: &str, data: Value) -> anyhow::Result<String> {
+    pub(super) async fn post(&self, handle: &str, data: Value) -> anyhow::Result<String> {
         text(&self.run(handle, "message.post", data).await?, "id")
     }
 }
 
-fn text(object: &Value, name: &str) -> anyhow::Result<String> {
+pub(super) fn text(object: &Value, name: &str) -> anyhow::Result<String> {
     Ok(object[name].as_str().with_context(|| format!("the answer has `{name}`"))?.to_owned())
 }
 
