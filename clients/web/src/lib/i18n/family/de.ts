@@ -25,7 +25,7 @@ export const de: typeof en = {
     "waits.nobody": "Noch ist niemand benannt",
     "waits.nothing": "Nichts ist offen",
     "messages.side": "Nachrichten, und wovon sie handeln",
-    "space.said.shared": ", gelesen von Ihnen und dem Team.",
+    "space.said.shared": ".",
     "readers.teamWords": "Das Team und die Familie lesen dies.",
     "filter.item": "Wovon es handelt",
     "filter.allItems": "Alles",

@@ -26,7 +26,7 @@ export const en: Partial<Record<keyof typeof pages | keyof typeof record, string
     "waits.nobody": "Nobody is named yet",
     "waits.nothing": "Nothing is open",
     "messages.side": "Messages, and what they are about",
-    "space.said.shared": ", read by you and the care team.",
+    "space.said.shared": ".",
     "readers.teamWords": "The care team and the family read this.",
     "filter.item": "What it is about",
     "filter.allItems": "Everything",
