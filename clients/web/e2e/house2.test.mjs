@@ -252,7 +252,8 @@ test("every flow is walked by keys alone", { timeout: 400_000 }, async () => {
         await reach(page, words);
         await press("Enter");
     };
-    const message = (text) => page.locator("article.msg", { hasText: text });
+    // As the record has it: what is on its way still is drawn anew when it is stored, and loses the focus.
+    const message = (text) => page.locator("article.msg:not(.pending)", { hasText: text });
 
     // Signing in.
     await page.getByLabel("User name").waitFor();
@@ -278,7 +279,7 @@ test("every flow is walked by keys alone", { timeout: 400_000 }, async () => {
     // Answering: back into the messages, to the last one, and r.
     for (let step = 0; step < 40 && !(await page.evaluate(() => document.activeElement?.closest(".feed") !== null)); step += 1) await press("Shift+Tab");
     for (let step = 0; step < 30 && !(await page.evaluate(() => document.activeElement?.innerText.includes("By keys alone"))); step += 1) await press("j");
-    await page.evaluate(() => document.activeElement?.tagName).then((tag) => assert.equal(tag, "ARTICLE"));
+    assert.equal(await page.evaluate(() => document.activeElement?.tagName), "ARTICLE");
     await press("r");
     await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
     await type("Answered by keys");
