@@ -327,7 +327,7 @@ test("every flow is walked by keys alone", { timeout: 400_000 }, async () => {
     await type("ride");
     await press("Enter");
     await go(/^Write it down/);
-    await page.locator("article.slip", { hasText: "They fetch her at nine" }).waitFor();
+    await page.locator(".feed article.slip", { hasText: "They fetch her at nine" }).waitFor();
     // Searching.
     await page.evaluate(() => document.activeElement?.blur());
     await press("/");
