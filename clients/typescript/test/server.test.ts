@@ -101,7 +101,7 @@ describe("a server", () => {
     });
 
     it("may be killed under somebody who writes: nothing is lost, nothing doubled, all in order", async () => {
-        const storage: [MemoryStorage, CryptoKey] = [new MemoryStorage(), await sealingKey(new Uint8Array(32).fill(3))];
+        const storage: [MemoryStorage, CryptoKey] = [new MemoryStorage(), await sealingKey(btoa("3".repeat(32)))];
         let { connection, outbox } = own(lead, storage);
         const watcher = own(lead);
         const heard: number[] = [];

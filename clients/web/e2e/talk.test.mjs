@@ -170,7 +170,11 @@ test("what is begun comes back after a reload, and after stepping away; signing 
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     await page.waitForTimeout(300);
     const left = JSON.parse(await stored(page));
-    assert.deepEqual([left.sealed, left.session, left.caches], [[], [], []]);
+    assert.deepEqual([left.sealed, left.session, left.tab], [[], [], {}]);
+    for (const [name, addresses] of Object.entries(left.caches)) {
+        assert.match(name, /^carethread-shell-/);
+        for (const address of addresses) assert.match(address, /^https:\/\/localhost:\d+\/(assets\/[\w.-]+|index\.html|icon\.svg)$/);
+    }
     assert.ok(!JSON.stringify(left).match(/Okafor|potass|maja/i), JSON.stringify(left));
     await page.context().close();
 });
@@ -190,7 +194,7 @@ function stored(page) {
         return JSON.stringify({
             sealed: (await all("carethread", "sealed")).map(text),
             session: (await all("carethread-session", "session")).map(text),
-            caches: await caches.keys(),
+            caches: Object.fromEntries(await Promise.all((await caches.keys()).map(async (name) => [name, (await (await caches.open(name)).keys()).map(({ url }) => url)]))),
             local: { ...localStorage },
             tab: { ...sessionStorage },
         });

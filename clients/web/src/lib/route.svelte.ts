@@ -7,6 +7,8 @@ export type Route =
     | { page: "mine" }
     | { page: "search" }
     | { page: "settings" }
+    | { page: "print" }
+    | { page: "misplaced" }
     | { page: "patient"; patient: string; tab: Tab; id: string | undefined };
 
 const TABS: readonly string[] = ["messages", "plan", "board", "team", "note", "handoff", "checkin"] satisfies Tab[];
@@ -16,7 +18,7 @@ function read(hash: string): Route {
     if (page === "patient" && patient) {
         return { page, patient, tab: TABS.includes(tab) ? (tab as Tab) : "messages", id: id || undefined };
     }
-    if (page === "mine" || page === "search" || page === "settings") return { page };
+    if (page === "mine" || page === "search" || page === "settings" || page === "print" || page === "misplaced") return { page };
     return { page: "start" };
 }
 
