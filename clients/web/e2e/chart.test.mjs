@@ -153,6 +153,33 @@ test("a draft is changed, waits for two names, and is taken back; somebody else'
     for (const one of [page, maja]) await one.context().close();
 });
 
+test("who signs second sees what the first one said, and it is filed with both names", async () => {
+    const { patient } = house.ward;
+    const attesters = [house.people.maja.id, house.people.tomasz.id];
+    const { export: id } = await house.run("tomasz", "export.draft", { patient, target: "drop", attesters, items: [house.ward.items.pills] });
+    const pages = [];
+    for (const who of ["tomasz", "maja"]) {
+        const page = await chart(who);
+        pages.push(page);
+        await house.open(page, "chart", id);
+        await page.locator(".paper h3", { hasText: "Medicines at home" }).waitFor();
+        if (who === "maja") await page.getByText(/Tomasz Nowak, .*I have read/).waitFor();
+        await page.getByRole("checkbox", { name: /I have read/ }).check();
+        await page.getByRole("form", { name: "Sign for it" }).getByRole("button", { name: /Sign/ }).click();
+        await page.getByLabel("What you say with your name").fill(`${who} has read it ${HOSTILE}`);
+        await sign(page);
+        await page.getByText(new RegExp(`You, .*${who} has read it`)).waitFor();
+    }
+    for (const page of pages) {
+        await page.locator('.steps[data-state="filed"]').waitFor({ timeout: 60_000 });
+        for (const who of ["tomasz", "maja"]) await page.getByText(`${who} has read it <img`).waitFor();
+        assert.equal(await page.locator("main img").count(), 0, "words are words");
+    }
+    const { attestations } = await house.run("maja", "export.get", { export: id });
+    assert.deepEqual(attestations.map(({ by }) => by), [house.people.tomasz.id, house.people.maja.id]);
+    for (const one of pages) await one.context().close();
+});
+
 test("a receiver's no is shown in its own words, as text, and what failed is tried again", async () => {
     refusal = `No such ward ${HOSTILE}`;
     const page = await chart("maja", { bypassCSP: true });
