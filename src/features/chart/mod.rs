@@ -55,6 +55,7 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod vouched;
 
 use serde_json::Value;
 
@@ -65,6 +66,7 @@ pub use lines::{LinesVerdict, verify_lines};
 pub use out::{Memory, Out};
 pub use proof::{Flaw, Verdict, verify};
 pub use request::{ExportRequest, ExportSummary, Format};
+pub use vouched::Vouched;
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
