@@ -1,6 +1,8 @@
 // Words in the reader's language. A key that one language lacks does not compile.
 import { de as deCare } from "./care/de.ts";
 import { en as enCare } from "./care/en.ts";
+import { de as deChart } from "./chart/de.ts";
+import { en as enChart } from "./chart/en.ts";
 import { de as dePages } from "./de.ts";
 import { en as enPages } from "./en.ts";
 import { de as deFamily } from "./family/de.ts";
@@ -8,14 +10,14 @@ import { en as enFamily } from "./family/en.ts";
 import { de as deRecord } from "./record/de.ts";
 import { en as enRecord } from "./record/en.ts";
 
-const en = { ...enPages, ...enRecord, ...enCare };
+const en = { ...enPages, ...enRecord, ...enCare, ...enChart };
 
 export type Key = keyof typeof en;
 type Counted<K extends string> = K extends `${infer Name}.one` ? Name : never;
 /** Keys with a form for one and a form for others. */
 export type CountKey = Counted<Key>;
 
-const WORDS: Record<string, Record<Key, string>> = { en, de: { ...dePages, ...deRecord, ...deCare } };
+const WORDS: Record<string, Record<Key, string>> = { en, de: { ...dePages, ...deRecord, ...deCare, ...deChart } };
 /** What patients and family read in place of the words of a ward. */
 const PLAIN: Record<string, Partial<Record<Key, string>>> = { en: enFamily, de: deFamily };
 export const LANGUAGES = [
