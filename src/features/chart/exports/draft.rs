@@ -272,6 +272,10 @@ pub(super) async fn change(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
 pub(super) async fn withdraw(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let fields = Fields(data);
     let mut found = find(cx, fields.required_id("export")?).await?;
+    let plan = plan(cx, found.row.patient).await?;
+    if cx.repeated(plan).await?.is_some() {
+        return Ok(Reply::Plain(found.standing(true)?));
+    }
     let reason = fields.reason()?;
     let state = found.state()?.after(Step::Withdraw)?;
     found.view.withdrawn = Some(reason.clone());
@@ -280,7 +284,7 @@ pub(super) async fn withdraw(cx: &mut Write<'_>, data: &Data) -> Result<Reply, S
     found.write(cx, state).await?;
     sql::forget_parcels(cx.ledger().change(), found.row.id).await?;
     if attested {
-        let (plan, id) = (plan(cx, found.row.patient).await?, cx.new_id());
+        let id = cx.new_id();
         let body = Withdrawn { id: EntryId(id), export: found.row.id, reason };
         cx.record(plan, WITHDRAWN, kind::EXPORT, None, id, &body).await?;
     }
