@@ -11,7 +11,7 @@ use super::ward::Ward;
 
 /// Reads the files with two libraries that others wrote: fhir.resources (Python) and Medplum with jose (Node), as `tests/run` installs them.
 /// Gives what they said; panics with what they found.
-async fn judged(files: &[impl AsRef<Path>]) -> String {
+pub async fn judged(files: &[impl AsRef<Path>]) -> String {
     let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
     let python = python.expect("CARETHREAD_TEST_PYTHON names a Python with fhir.resources: tests/run makes one");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");

@@ -188,6 +188,15 @@ async fn a_day_with_a_patient_who_goes_home() {
         let answer = json!({"checkin": checkin, "item": goal, "answers": ["The car is ordered", "Nothing"]});
         team.run(who, "checkin.answer", answer).await;
     }
+    // Whoever is silent has it on their own board; nobody else, the family least of all.
+    let due = async |who: &Person| {
+        let board = team.run(who, "board.get", json!({"mine": true})).await;
+        list(&board, "checkins").iter().map(|one| (text(one, "id"), one["silent"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(due(&team.pharmacist).await, [(checkin.clone(), json!([team.pharmacist.id]))]);
+    for who in [&team.nurse, &team.daughter] {
+        assert!(due(who).await.is_empty());
+    }
     team.clock.advance(61);
     let (_, closed) = until(&mut nurse, "checkin.closed").await;
     assert_eq!(closed["data"]["silent"], json!([team.pharmacist.id]));

@@ -146,11 +146,16 @@ async fn each_mistake_gets_a_sentence_and_leaves_nothing() {
     let before = listed(house.path(""));
     let ndjson = |more: &[&'static str]| [&["--format", "ndjson", "--out", "OUT"], more].concat();
     let table: Vec<(Vec<&str>, i32, &str)> = vec![
-        (vec!["--format", "odd", "--out", "OUT"], 2, "ndjson, fhir-transaction, fhir-document, html, pdf, hl7v2, proof"),
+        (
+            vec!["--format", "odd", "--out", "OUT"],
+            2,
+            "ndjson, fhir-transaction, fhir-document, html, pdf, hl7v2, proof",
+        ),
         (vec![], 2, "--format"),
         (vec!["--format", "ndjson"], 2, "--out"),
         (ndjson(&["--since", "first"]), 2, "last"),
-        (ndjson(&["--attest", "Complete"]), 2, "--target"),
+        (ndjson(&["--attest", "Complete"]), 2, "--attest"),
+        (ndjson(&["--dry-run"]), 2, "--dry-run"),
         (ndjson(&["--target", "drop"]), 2, "--target"),
         (vec!["--target", "drop"], 2, "--attest"),
         (vec!["--target", "drop", "--attest", "Complete", "--dry-run"], 2, "--dry-run"),
@@ -236,7 +241,8 @@ async fn on_a_terminal(house: &House, typed: &[&str]) -> String {
     const SCRIPT: &str = "import os, pty, sys\n\
         status = pty.spawn(sys.argv[1:])\n\
         sys.exit(os.waitstatus_to_exitcode(status))";
-    let python = std::env::var("CARETHREAD_TEST_PYTHON").expect("CARETHREAD_TEST_PYTHON names a Python: tests/run makes one");
+    let python =
+        std::env::var("CARETHREAD_TEST_PYTHON").expect("CARETHREAD_TEST_PYTHON names a Python: tests/run makes one");
     let mut command = house.command(&[&python, "-c", SCRIPT, env!("CARGO_BIN_EXE_carethread")]);
     command.env("TERM", "xterm").args(typed);
     let output = command.output().await.unwrap();
@@ -295,7 +301,10 @@ async fn an_export_is_promised_and_says_how_far_it_is_until_it_is_made() {
             }
             let (shown, now) = (answer.json(), answer.json()["entries_done"].as_u64().unwrap());
             assert!(before <= now && now <= total && shown["entries_total"] == total, "{format}: {shown}");
-            assert_eq!((&shown["state"], &shown["id"], answer.header("retry-after")), (&json!("making"), &promised["id"], "1"));
+            assert_eq!(
+                (&shown["state"], &shown["id"], answer.header("retry-after")),
+                (&json!("making"), &promised["id"], "1")
+            );
             before = now;
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         };
@@ -309,7 +318,8 @@ async fn an_export_is_promised_and_says_how_far_it_is_until_it_is_made() {
     assert_eq!(unstepped.status, 403, "{}", unstepped.text);
     let nobody = "/v1/patients/01890000-0000-7000-8000-000000000000/exports";
     assert_eq!(post(&desk.officer, nobody, json!({"format": "ndjson", "wait": false})).await.status, 404);
-    let never = json!({"format": "ndjson", "wait": false, "from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"});
+    let never =
+        json!({"format": "ndjson", "wait": false, "from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"});
     let never = post(&desk.officer, &path, never).await;
     assert_eq!((never.status, &never.json()["code"]), (400, &json!("invalid")), "{}", never.text);
     let waited = post(&desk.officer, &path, json!({"format": "ndjson", "wait": true})).await;
@@ -323,9 +333,8 @@ async fn verify_names_the_first_bad_entry_and_says_what_it_cannot_know() {
     for (format, name) in [("ndjson", "record.ndjson"), ("fhir-document", "record.json"), ("proof", "proof")] {
         desk.server.cli(&desk.typed(format, path(name).to_str().unwrap(), &[])).await;
     }
-    let verify = async |name: &str| -> Done {
-        desk.server.house.cli_with(&["verify", path(name).to_str().unwrap()], "").await
-    };
+    let verify =
+        async |name: &str| -> Done { desk.server.house.cli_with(&["verify", path(name).to_str().unwrap()], "").await };
     let clean = verify("record.ndjson").await;
     assert_eq!(clean.code, 0, "{}", clean.stderr);
     let honest = "order and completeness only: it is not signed, words are proven by a proof bundle";
@@ -363,7 +372,7 @@ async fn verify_names_the_first_bad_entry_and_says_what_it_cannot_know() {
     std::fs::write(path("changed.json"), changed.to_string()).unwrap();
     let done = verify("changed.json").await;
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stdout.contains(&format!("entry {}:", at + 1)), "{}", done.stdout);
+    assert!(done.stdout.contains(&format!("entry {} (", at + 1)), "{}", done.stdout);
 
     let entries = path("proof").join("channels").join(desk.ward.id("staff")).join("entries.ndjson");
     let content = std::fs::read_to_string(&entries).unwrap();

@@ -18,7 +18,7 @@ def check(path):
     assert len(urls) == len(entries), "a fullUrl stands twice"
     if bundle.type == "transaction":
         transaction(raw, entries, urls)
-    else:
+    elif bundle.type != "collection":
         document(bundle, raw, urls)
     return len(entries)
 

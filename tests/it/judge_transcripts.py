@@ -1,9 +1,12 @@
-"""Reads transcripts and HL7 v2 messages by other people's software, and says whether every text of a list comes out of them.
+"""Reads every form of a record by other people's software, and says whether every text of a list comes out of them.
 
-Usage: judge_transcripts.py TEXTS.json PAGE.html PAPER.pdf FOLDER
+Usage: judge_transcripts.py TEXTS.json PAGE.html PAPER.pdf MESSAGES TRANSACTION.json DOCUMENT.json RECORD.ndjson PROOF
 
-`TEXTS.json` holds what was written, as a list. The PDF is read by `pdftotext` and pikepdf (structure, metadata), messages by `hl7` and hl7apy.
+`TEXTS.json` holds what was written, as a list. The PDF is read by `pdftotext` and pikepdf (structure, metadata), messages by `hl7` and hl7apy,
+Bundles by the models of fhir.resources.
 """
+
+import base64
 
 import html.parser
 import json
@@ -14,6 +17,7 @@ import unicodedata
 
 import hl7
 import pikepdf
+from fhir.resources.R4B.bundle import Bundle
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
@@ -94,6 +98,7 @@ def judge_paper(path, texts):
         with pdf.open_metadata() as meta:
             assert (meta["pdfaid:part"], meta["pdfaid:conformance"], meta["pdfuaid:part"]) == ("2", "A", "1")
             assert meta["dc:title"].startswith("Care team transcript")
+        judge_tables(root.StructTreeRoot)
         assert "/Encrypt" not in pdf.trailer and "/AcroForm" not in root and "/Names" not in root
         fonts = 0
         for page in pdf.pages:
@@ -105,6 +110,74 @@ def judge_paper(path, texts):
                 fonts += 1
             assert "/Annots" not in page and "/AA" not in page
         assert fonts
+
+
+def under(node):
+    """The elements under one of the structure tree, those of content left out."""
+    if "/K" not in node:
+        return []
+    inside = node.K if isinstance(node.K, pikepdf.Array) else [node.K]
+    return [one for one in inside if isinstance(one, pikepdf.Dictionary) and "/S" in one]
+
+
+def judge_tables(root):
+    """Tables are tagged as tables: rows of cells, as many in each row, under headers that say they are the columns'."""
+    tables, waiting = [], under(root)
+    while waiting:
+        node = waiting.pop()
+        if str(node.S) == "/Table":
+            tables.append(node)
+        waiting.extend(under(node))
+    assert tables, "no table is tagged"
+    for table in tables:
+        parts = {str(part.S): under(part) for part in under(table)}
+        assert list(parts) == ["/Caption", "/THead", "/TBody"], parts.keys()
+        (head,) = parts["/THead"]
+        assert all(str(cell.S) == "/TH" for cell in under(head))
+        for cell in under(head):
+            told = cell.A if isinstance(cell.A, pikepdf.Array) else [cell.A]
+            assert any(str(one.get("/Scope")) == "/Column" for one in told), "a header of no column"
+        for row in parts["/TBody"]:
+            assert str(row.S) == "/TR" and [str(cell.S) for cell in under(row)] == ["/TD"] * len(under(head))
+
+
+def lines(text):
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def judge_resources(path, texts):
+    """A message is the text of its Communication; in a document, of the section as well."""
+    raw = json.loads(path.read_text("utf-8"))
+    Bundle.model_validate(raw)
+    said = []
+    for entry in raw["entry"]:
+        said.extend(lines(payload["contentString"]) for payload in entry["resource"].get("payload", []) if "contentString" in payload)
+    for wanted in texts:
+        assert shown(wanted) in said, f"{raw['type']}: {wanted!r}"
+    if raw["type"] == "document":
+        told = Page()
+        for section in raw["entry"][0]["resource"]["section"]:
+            told.feed(section["text"]["div"])
+        told.close()
+        text = "".join(told.text)
+        for wanted in texts:
+            assert shown(wanted) in text, f"section text: {wanted!r}"
+
+
+def judge_lines(path, texts):
+    """Nothing is shown for anything here: it is what was written."""
+    events = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    said = [event["data"].get("text") for event in events if event["event"] == "message.posted"]
+    assert all(wanted in said for wanted in texts), "ndjson"
+
+
+def judge_proof(folder, texts):
+    said = []
+    for path in folder.glob("channels/*/entries.ndjson"):
+        for line in path.read_text("utf-8").split("\n"):
+            if line:
+                said.append(json.loads(base64.b64decode(json.loads(line)["body"], validate=True)).get("text"))
+    assert all(wanted in said for wanted in texts), "proof"
 
 
 def plain(message, field):
@@ -147,3 +220,7 @@ if __name__ == "__main__":
     judge_page(pathlib.Path(sys.argv[2]), wanted)
     judge_paper(pathlib.Path(sys.argv[3]), wanted)
     judge_messages(pathlib.Path(sys.argv[4]), wanted)
+    judge_resources(pathlib.Path(sys.argv[5]), wanted)
+    judge_resources(pathlib.Path(sys.argv[6]), wanted)
+    judge_lines(pathlib.Path(sys.argv[7]), wanted)
+    judge_proof(pathlib.Path(sys.argv[8]), wanted)

@@ -92,7 +92,8 @@ impl FhirServer {
         Self { peer, base: format!("{place}/fhir") }
     }
 
-    /// Changes settings: `transactions`, `batch`, `validate`, `auth`, `token`, `client`, `jwks`, `expires_in`, `statement`.
+    /// Changes settings: `transactions`, `batch`, `validate`, `auth`, `token`, `client`, `jwks`, `expires_in`, `statement`,
+    /// `bytes_max`.
     pub async fn set(&self, settings: Value) {
         self.peer.tell(json!({"settings": settings})).await;
     }

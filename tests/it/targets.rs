@@ -156,18 +156,26 @@ async fn every_answer_of_a_server_comes_to_what_it_should() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_is_followed_by_the_same_bytes() {
-    let site = Site::new("timeout_seconds = 5\n").await;
+    let site = Site::new("").await;
     let mut large = create("a");
     let mut resource = basic("a");
     resource["text"] = json!({"status": "generated",
         "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{}</div>", "x".repeat(300_000))});
     large.bytes = resource.to_string().into_bytes();
-    for kind in ["cut", "midway", "silent", "lost"] {
+    for kind in ["cut", "midway", "lost", "half"] {
         site.fhir.faults(json!([{"kind": kind}])).await;
         let (is, words) = told(&site.send(&large).await);
         assert_eq!(is, "again", "{kind}: {words}");
-        assert_eq!(site.fhir.stored(None).await.len(), usize::from(kind == "lost"), "{kind}");
+        let there = usize::from(matches!(kind, "lost" | "half"));
+        assert_eq!(site.fhir.stored(None).await.len(), there, "{kind}");
     }
+    // Who never answers is waited for no longer than the site says.
+    site.fhir.faults(json!([{"kind": "silent"}])).await;
+    let url = &site.fhir.base;
+    let hasty = receivers(&format!("[targets.ehr]\nkind = \"fhir\"\nurl = \"{url}\"\ntimeout_seconds = 1\n"));
+    let (is, words) = told(&send(hasty.named("ehr").unwrap(), &large).await);
+    assert!(is == "again" && words.contains("in time"), "{is} {words}");
+    site.fhir.faults(json!([])).await;
     let ehr = site.receivers.named("ehr").unwrap();
     let there = ehr.read_back("Basic", SYSTEM, "a").await.ok().flatten().unwrap();
     assert_eq!(remote(&site.send(&large).await), [there]);

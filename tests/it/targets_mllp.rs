@@ -6,6 +6,9 @@ use serde_json::json;
 use super::peers::{Certificates, MllpPeer};
 use super::targets::{receivers, told};
 
+/// Seconds within which a peer answers on a machine that does other things too.
+const PATIENCE: u32 = 60;
+
 fn message(id: &str) -> Parcel {
     let text = format!(
         "MSH|^~\\&|US|R|CHART|R|20260302170001+0000||MDM^T02^MDM_T02|{id}|P|2.5.1||||||UNICODE UTF-8\r\
@@ -16,7 +19,11 @@ fn message(id: &str) -> Parcel {
 }
 
 fn site(address: &str, more: &str) -> Receivers {
-    receivers(&format!("[targets.old]\nkind = \"mllp\"\naddress = \"{address}\"\nack_seconds = 1\n{more}"))
+    patient(address, PATIENCE, more)
+}
+
+fn patient(address: &str, seconds: u32, more: &str) -> Receivers {
+    receivers(&format!("[targets.old]\nkind = \"mllp\"\naddress = \"{address}\"\nack_seconds = {seconds}\n{more}"))
 }
 
 async fn put(receivers: &Receivers, id: &str) -> Outcome {
@@ -37,7 +44,6 @@ async fn every_acknowledgement_comes_to_what_it_should() {
         (said("CR", "", ""), "stopped", "refused: CR"),
         (said("CA", "", ""), "done", "CA"),
         (json!({"kind": "wrong_id"}), "again", "another message"),
-        (json!({"kind": "silent"}), "again", "in time"),
         (json!({"kind": "cut"}), "again", "broke off"),
         (json!({"kind": "drop"}), "again", "without an answer"),
         (json!({"kind": "garbage"}), "again", "no acknowledgement"),
@@ -50,6 +56,10 @@ async fn every_acknowledgement_comes_to_what_it_should() {
         peer.faults(json!([])).await;
         assert!(matches!(put(&receivers, "A2").await, Outcome::Done { .. }), "{fault}: the next one goes through");
     }
+    // Who never answers is waited for no longer than the site says.
+    peer.faults(json!([{"kind": "silent"}])).await;
+    let (is, words) = told(&put(&patient(&peer.address, 1, ""), "A1").await);
+    assert!(is == "again" && words.contains("in time"), "{is} {words}");
     let received = peer.received().await;
     let first = String::from_utf8(message("A1").bytes).unwrap();
     assert!(received.iter().filter(|one| one["control_id"] == "A1").all(|one| one["raw"] == first.as_str()));

@@ -1,4 +1,4 @@
-//! The record as people and older charts read it: HTML, PDF and HL7 v2, judged by other people's software.
+//! The record in every form it is taken out in, read by other people's software: what was written comes out as text.
 
 use std::path::Path;
 
@@ -42,13 +42,16 @@ async fn every_text_comes_out_of_every_form_as_text() {
         let done = server.cli(&["export", "--patient", ward.id("patient"), "--format", format, "--out", &path]).await;
         (out, done)
     };
-    let ((page, told), (paper, _), (folder, _)) = (export("html").await, export("pdf").await, export("hl7v2").await);
-    assert!(told["entries"].as_u64() >= Some(hostile().len() as u64));
+    let mut read = vec![texts];
+    for form in ["html", "pdf", "hl7v2", "fhir-transaction", "fhir-document", "ndjson", "proof"] {
+        let (out, told) = export(form).await;
+        assert!(told["entries"].as_u64() >= Some(hostile().len() as u64), "{form}");
+        read.push(out);
+    }
     let python = std::env::var_os("CARETHREAD_TEST_PYTHON");
     let python =
         python.expect("CARETHREAD_TEST_PYTHON names a Python with hl7, hl7apy and pikepdf: tests/run makes one");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/judge_transcripts.py");
-    let judged =
-        tokio::process::Command::new(python).arg(script).args([texts, page, paper, folder]).output().await.unwrap();
+    let judged = tokio::process::Command::new(python).arg(script).args(read).output().await.unwrap();
     assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stderr));
 }

@@ -12,7 +12,7 @@ export type { Lane } from "./questions.ts";
 export { Lost, Refused, byTicket, endSession, openSession, type Session, type SignIn } from "./sign-in.ts";
 export { MemoryStorage, type Kind as SealedKind, type Sealed, type Storage } from "./storage.ts";
 export { PatientStore, readRecord, type PatientChanges } from "./store/patient.ts";
-export { STATES, reckon, type Reckoned } from "./store/reckon.ts";
+export { STATES, reckon, type Reckoned, type ReckonedBoard } from "./store/reckon.ts";
 export { reduce, withPast, withSnapshot, without, type Snapshot } from "./store/reduce.ts";
 export { stands, type Answer, type Note, type Said, type Version } from "./store/said.ts";
 export {

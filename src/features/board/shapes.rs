@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::model;
 use crate::features::care_plan::Unsorted;
 use crate::features::channels::Awaited;
+use crate::features::checkins::Due;
 use crate::features::handoffs::Shown;
 use crate::features::notes::Marker;
 use crate::features::tasks::{State, TaskShown};
@@ -64,6 +65,8 @@ pub struct Board {
     pub handoffs: Vec<Shown>,
     /// Messages that wait for an answer; on one's own board those that wait for one's own.
     pub asks: Vec<Awaited>,
+    /// Check-ins that can be answered; on one's own board those one has not answered.
+    pub checkins: Vec<Due>,
     /// What waits to be re-linked.
     pub unsorted: Unsorted,
 }

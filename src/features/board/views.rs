@@ -7,6 +7,7 @@ use super::model::{self, Card, ENDED_SHOWN, Question, Scope};
 use super::shapes::{Board, Column};
 use crate::features::care_plan::{self, Standing, Unsorted};
 use crate::features::channels::{self, Awaited};
+use crate::features::checkins::{self, Due};
 use crate::features::handoffs::{self, Shown};
 use crate::features::notes::{self, Marker};
 use crate::features::tasks;
@@ -23,6 +24,7 @@ struct Gathered {
     notes: Vec<Marker>,
     handoffs: Vec<Shown>,
     asks: Vec<Awaited>,
+    checkins: Vec<Due>,
     unsorted: Unsorted,
 }
 
@@ -50,9 +52,9 @@ pub(super) async fn get(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
         cx.audit = rows.remove(0);
         cx.further = rows;
     }
-    let Gathered { cards, notes, handoffs, asks, unsorted } = gathered;
+    let Gathered { cards, notes, handoffs, asks, checkins, unsorted } = gathered;
     let columns = model::columns(&cards).into_iter().map(Column::from).collect();
-    let board = Board { columns, notes, handoffs, asks, unsorted };
+    let board = Board { columns, notes, handoffs, asks, checkins, unsorted };
     Ok(serde_json::to_value(&board).map_err(|_| Fault::Defect("a board is not JSON"))?)
 }
 
@@ -90,15 +92,17 @@ async fn gather(cx: &mut Read, question: &Question, access: &Access, gathered: &
     let rests = |with: UserId| wanted.is_none_or(|wanted| wanted == Holder::User(with));
     gathered.notes.extend(markers.filter(|marker| about(marker.item) && rests(marker.by)));
     let asks = channels::awaited(cx, access).await?.into_iter();
-    let of = |ask: &Awaited| match wanted {
+    let waits_for = |of: &[UserId]| match wanted {
         None => true,
-        Some(Holder::User(user)) => ask.of.contains(&user),
-        // A message asks people.
+        Some(Holder::User(user)) => of.contains(&user),
+        // A message and a check-in ask people.
         Some(_) => false,
     };
-    gathered.asks.extend(asks.filter(|ask| about(ask.item) && of(ask)));
+    gathered.asks.extend(asks.filter(|ask| about(ask.item) && waits_for(&ask.of)));
     let whole = care_plan::standing(cx.tx(), access.patient, Standing::Whole).await?;
     if whole.is_some_and(about) {
+        let due = checkins::due(cx, access).await?.into_iter();
+        gathered.checkins.extend(due.filter(|checkin| waits_for(&checkin.silent)));
         let offers = handoffs::open(cx, access).await?.into_iter();
         gathered.handoffs.extend(
             offers.filter(|offer| rests(if offer.state == handoffs::State::Declined { offer.by } else { offer.to })),

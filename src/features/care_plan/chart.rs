@@ -29,7 +29,8 @@ const NOT_SENT_BACK: [&str; 8] =
     ["resourceType", "id", "meta", "text", "contained", "implicitRules", "language", "identifier"];
 
 /// What the source says and we do not goes back with the item, but for what points to things of the server it came from.
-fn with_source(mut resource: Value, source: &Value) -> Value {
+#[must_use]
+pub fn with_source(mut resource: Value, source: &Value) -> Value {
     let same = source["resourceType"] == resource["resourceType"];
     let (Some(theirs), Some(ours)) = (source.as_object().filter(|_| same), resource.as_object_mut()) else {
         return resource;

@@ -22,6 +22,7 @@ use serde_json::Value;
 pub use arrival::{
     ImportFile, ImportReport, ImportedPatient, KeptSource, LeftOut, Pulled, import_files, import_pulled, kept,
 };
+pub use chart::with_source;
 pub use claims::{Claim, Next, Weight, Why, claim, release};
 pub use entries::{Added, Changed, Closed, Code, Content, Kind, Source, SourceNote, Standing};
 pub use meaning::{Meaning, meaning, meanings};

@@ -106,7 +106,9 @@ pub fn verify_lines(mut file: impl BufRead) -> Result<LinesVerdict, String> {
             // The digest of the whole does not matter any more, and is still that of the whole.
             let mut rest = vec![0; 1 << 16];
             loop {
-                match std::io::Read::read(&mut file, &mut rest).map_err(|error| format!("It cannot be read: {error}"))? {
+                match std::io::Read::read(&mut file, &mut rest)
+                    .map_err(|error| format!("It cannot be read: {error}"))?
+                {
                     0 => return Ok(check.verdict(hex(&hasher.finish()))),
                     read => hasher.update(&rest[..read]),
                 }

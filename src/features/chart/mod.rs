@@ -56,6 +56,7 @@ pub mod targets;
 #[cfg(test)]
 mod tests;
 mod transcript;
+mod vouched;
 
 use serde_json::Value;
 
@@ -67,6 +68,7 @@ pub use out::{Memory, Out};
 pub use progress::Progress;
 pub use proof::{Flaw, Verdict, verify};
 pub use request::{ExportRequest, ExportSummary, Format};
+pub use vouched::Vouched;
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};

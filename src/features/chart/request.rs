@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use super::vouched::{Attestation, Vouched};
 use crate::features::channels::Class;
-use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, Refusal};
+use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, Refusal, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::log::Fact;
 
@@ -92,6 +93,8 @@ pub struct ExportRequest {
     pub purpose: Option<String>,
     /// The configured target it is for; a file if none.
     pub target: Option<String>,
+    /// Who stands for it; none for a file that somebody takes out for themself.
+    pub vouched: Option<Vouched>,
 }
 
 impl ExportRequest {
@@ -111,6 +114,7 @@ impl ExportRequest {
             with_patient: false,
             purpose: None,
             target: None,
+            vouched: None,
         }
     }
 
@@ -123,6 +127,21 @@ impl ExportRequest {
     pub(super) const fn names_entries(&self) -> bool {
         let narrowed = self.items.is_some() || self.classes.is_some() || self.channels.is_some();
         self.entries.is_some() && !narrowed && self.from.is_none() && self.to.is_none() && !self.since_last
+    }
+
+    /// Who attests it.
+    pub(super) fn attestations(&self) -> &[Attestation] {
+        self.vouched.as_ref().map_or(&[], |vouched| vouched.attestations.as_slice())
+    }
+
+    /// Whether it takes the place of what its receiver has.
+    pub(super) fn replaces(&self) -> bool {
+        self.vouched.as_ref().is_some_and(|vouched| !vouched.replaces.is_empty())
+    }
+
+    /// Everybody who stands for it or wrote what is said in short.
+    pub(super) fn vouching(&self) -> impl Iterator<Item = UserId> {
+        self.vouched.iter().flat_map(Vouched::people)
     }
 
     /// By what it is known what the receiver has already.

@@ -189,7 +189,11 @@ impl<'s, 'e> Walk<'s, 'e> {
                 let facts = self.source.page(self.channel, after, *to).await?;
                 self.after = facts.last().ok_or(Fault::Integrity("an entry is missing in a channel"))?.seq;
                 let count = facts.len() as u64;
-                if self.writes { self.source.progress.written(count) } else { self.source.progress.read(count) }
+                if self.writes {
+                    self.source.progress.written(count)
+                } else {
+                    self.source.progress.read(count)
+                }
                 return Ok(facts);
             }
             self.at += 1;

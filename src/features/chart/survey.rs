@@ -45,6 +45,8 @@ pub(super) struct Survey {
     pub items: Vec<Item>,
     places: HashMap<ItemId, usize>,
     pub roles: HashMap<UserId, Role>,
+    /// How the team changed, oldest first.
+    pub team: Vec<Fact>,
     pub conversations: BTreeMap<ChannelId, Conversation>,
     /// Later entries about a message, note, task or handoff, oldest first.
     pub changes: HashMap<ThingId, Vec<Fact>>,
@@ -120,6 +122,9 @@ impl Survey {
 
     /// Takes an entry of the plan channel.
     pub fn take_plan(&mut self, fact: &Fact) -> Result<(), Fault> {
+        if fact.event.starts_with("team.") {
+            self.team.push(fact.clone());
+        }
         match &*fact.event {
             "patient.registered" => self.identity = Some(fact.read::<Registered>()?.identity),
             "team.joined" | "team.changed" => {

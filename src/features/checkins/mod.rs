@@ -15,6 +15,8 @@ mod views;
 use serde_json::Value;
 
 pub use model::{Answered, Closed, Opened, Schedule, Scheduled};
+pub use shapes::Due;
+pub use views::due;
 
 use crate::kernel::base::{Fault, Stop};
 use crate::kernel::engine::shape::Nothing;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::model::Schedule;
 use crate::features::channels::Sbar;
-use crate::kernel::base::{ChannelId, ItemId, ThingId, UserId};
+use crate::kernel::base::{ChannelId, ItemId, PatientId, ThingId, UserId};
 use crate::kernel::engine::shape::{Reason, Text, Time};
 
 /// From here on a channel checks in by this schedule; `rrule` null ends it.
@@ -112,4 +112,25 @@ pub struct Counts {
     pub expected: usize,
     /// Have.
     pub answered: usize,
+}
+
+/// A check-in that can be answered, as the board shows it.
+#[derive(Serialize, JsonSchema)]
+pub struct Due {
+    /// Which.
+    pub id: ThingId,
+    /// At whose record.
+    pub patient: PatientId,
+    /// Where.
+    pub channel: ChannelId,
+    /// Where it stands there.
+    pub seq: i64,
+    /// When it opened.
+    #[schemars(with = "Time")]
+    pub at: String,
+    /// Until when it can be answered.
+    #[schemars(with = "Time")]
+    pub closes_at: String,
+    /// Who has not answered.
+    pub silent: Vec<UserId>,
 }

@@ -13,6 +13,7 @@ statements! {
     CHECKIN_END = "UPDATE checkin SET open = FALSE WHERE id = $1";
     CHECKIN_GET = "SELECT id, channel, patient, seq, open FROM checkin WHERE id = $1";
     CHECKIN_NEWEST = "SELECT id, channel, patient, seq, open FROM checkin WHERE channel = $1 ORDER BY seq DESC LIMIT 1";
+    CHECKINS_OPEN = "SELECT id, channel, patient, seq, open FROM checkin WHERE patient = $1 AND open ORDER BY id";
     ANSWER_ADD = "INSERT INTO checkin_answer (checkin, person, seq, at) VALUES ($1, $2, $3, $4)";
     ANSWERS = "SELECT person, seq, at FROM checkin_answer WHERE checkin = $1 ORDER BY seq";
     CLEAR_SCHEDULE = "DELETE FROM checkin_schedule";
@@ -139,6 +140,14 @@ pub async fn get(tx: &mut Tx, id: ThingId) -> sqlx::Result<Option<CheckinRow>> {
 /// The database's.
 pub async fn newest(tx: &mut Tx, channel: ChannelId) -> sqlx::Result<Option<CheckinRow>> {
     on_db!(tx, |c| sqlx::query_as(CHECKIN_NEWEST).bind(channel).fetch_optional(c).await)
+}
+
+/// The check-ins of a patient that can be answered.
+///
+/// # Errors
+/// The database's.
+pub async fn open(tx: &mut Tx, patient: PatientId) -> sqlx::Result<Vec<CheckinRow>> {
+    on_db!(tx, |c| sqlx::query_as(CHECKINS_OPEN).bind(patient).fetch_all(c).await)
 }
 
 /// Somebody has answered.

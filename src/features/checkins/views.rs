@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::model::{self, Opened, Scheduled};
-use super::shapes::{Checkin, Counts, Given, OfChannel, Open, Standing};
+use super::shapes::{Checkin, Counts, Due, Given, OfChannel, Open, Standing};
 use super::sql::{self, AnswerRow, CheckinRow, ScheduleRow};
 use crate::features::channels;
 use crate::kernel::base::world::rfc3339;
@@ -60,8 +60,24 @@ fn open(row: &CheckinRow, fact: &Fact, answers: &[AnswerRow]) -> Result<Open, Fa
     })
 }
 
+/// The check-ins of a patient that can be answered where the caller reads, the oldest first.
+///
+/// # Errors
+/// The database's, or an entry that does not open.
+pub async fn due(cx: &mut Read, access: &Access) -> Result<Vec<Due>, Fault> {
+    let readable = cx.readable(access);
+    let mut found = Vec::new();
+    for row in sql::open(cx.tx(), access.patient).await?.into_iter().filter(|row| readable.contains(&row.channel)) {
+        let Some(fact) = entry(cx, access, row.channel, row.seq).await? else { continue };
+        let answers = sql::answers(cx.tx(), row.id).await?;
+        let Open { id, at, closes_at, silent, .. } = open(&row, &fact, &answers)?;
+        found.push(Due { id, patient: row.patient, channel: row.channel, seq: row.seq, at, closes_at, silent });
+    }
+    Ok(found)
+}
+
 /// An entry, if the caller may read it.
-async fn entry(cx: &mut Read, access: &Access, channel: ChannelId, seq: i64) -> Result<Option<Fact>, Stop> {
+async fn entry(cx: &mut Read, access: &Access, channel: ChannelId, seq: i64) -> Result<Option<Fact>, Fault> {
     if !channels::in_view(access, cx.subject(), channel, seq, cx.now()) {
         return Ok(None);
     }

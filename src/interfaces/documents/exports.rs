@@ -14,7 +14,15 @@ pub(super) fn make() -> Value {
         "entries": {"type": "integer"}, "channels": {"type": "integer"}}});
     let codes = [
         &SIGNED_IN[..],
-        &[Code::BadFrame, Code::Invalid, Code::NotFound, Code::PlanItemRequired, Code::TooLarge, Code::Busy],
+        &[
+            Code::BadFrame,
+            Code::Invalid,
+            Code::NotFound,
+            Code::BadTransition,
+            Code::PlanItemRequired,
+            Code::TooLarge,
+            Code::Busy,
+        ],
     ]
     .concat();
     let answer = json_answer("Fetch it at `url` within ten minutes", &schema);
@@ -23,9 +31,11 @@ pub(super) fn make() -> Value {
     let time = json!({"type": "string", "format": "date-time"});
     let classes = json!({"type": "array", "items": {"enum": ["care_record", "coordination", "operational"]}});
     let formats = json!({"enum": Format::ALL.map(Format::text)});
-    let asked = json!({"type": "object", "required": ["format"], "additionalProperties": false, "properties": {
-        "format": formats, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
-        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}}});
+    let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"]}],
+        "additionalProperties": false, "properties": {
+        "format": formats, "export": {"type": "string", "format": "uuid"}, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
+        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"},
+        "wait": {"type": "boolean"}}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": asked}}});
     operation["responses"]["202"] = json_answer("With `\"wait\": false`: it is being made", &making());
     operation["parameters"] = json!([id_in_path("patient")]);

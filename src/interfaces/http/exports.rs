@@ -18,7 +18,7 @@ use super::caller::{body, signed_in};
 use super::problem::{json as answer, problem};
 use super::site::Site;
 use crate::features::channels::Class;
-use crate::features::chart::exports::{Fetched, Waiting};
+use crate::features::chart::exports::{Fetched, Waiting, attested};
 use crate::features::chart::{ExportRequest, Format};
 use crate::features::identity::SignedIn;
 use crate::kernel::base::limits::FRAME_BYTES;
@@ -32,7 +32,9 @@ const SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    format: String,
+    format: Option<String>,
+    /// An attested draft instead: it says the rest.
+    export: Option<ThingId>,
     since: Option<String>,
     channels: Option<Vec<ChannelId>>,
     items: Option<Vec<ItemId>>,
@@ -53,8 +55,21 @@ const fn yes() -> bool {
 }
 
 impl Asked {
+    /// Names nothing beside an export.
+    const fn is_alone(&self) -> bool {
+        let Self { format, since, channels, items, classes, entries, from, to, with_patient, purpose, .. } = self;
+        let narrowed = channels.is_some() || items.is_some() || classes.is_some() || entries.is_some();
+        !narrowed
+            && !*with_patient
+            && format.is_none()
+            && since.is_none()
+            && from.is_none()
+            && to.is_none()
+            && purpose.is_none()
+    }
+
     fn request(self, patient: PatientId) -> Result<ExportRequest, Refusal> {
-        let format = Format::from_text(&self.format);
+        let format = self.format.as_deref().and_then(Format::from_text);
         let format = format.ok_or_else(|| Refusal::invalid("format", "This server does not write that format."))?;
         if self.since.as_deref().is_some_and(|since| since != "last") {
             return Err(Refusal::invalid("since", "`since` is `last`, or absent."));
@@ -98,11 +113,21 @@ async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) ->
     let caller = caller(site, peer, &parts.headers).await?;
     let patient: PatientId = patient.parse().map_err(|_| Refusal::not_found())?;
     let bytes = body(content, FRAME_BYTES).await?;
-    let wrong =
-        |_| Refusal::new(Code::BadFrame).detail("The body is a JSON object with `format`; see docs/protocol.md.");
+    let wrong = |_| {
+        Refusal::new(Code::BadFrame)
+            .detail("The body is a JSON object with `format` or `export`; see docs/protocol.md.")
+    };
     let asked: Asked = serde_json::from_slice(&bytes).map_err(wrong)?;
     let waits = asked.wait;
-    let request = asked.request(patient)?;
+    let request = match asked.export {
+        Some(export) if asked.is_alone() => {
+            attested(site.spool().engine(), &caller.subject, patient, export).await.map_err(|stop| stop.refusal())?
+        }
+        Some(_) => {
+            return Err(Refusal::invalid("export", "What is attested says the rest: nothing is named beside it."));
+        }
+        None => asked.request(patient)?,
+    };
     let place = Arc::clone(site.exports()).try_acquire_owned().map_err(|_| {
         Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000)
     })?;

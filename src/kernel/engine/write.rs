@@ -101,6 +101,12 @@ impl<'a> Write<'a> {
         self.audit.object = Some(object);
     }
 
+    /// What its audit row calls it, and what it came to, where that is not what its caller asked for.
+    pub fn audit_as(&mut self, action: &str, outcome: &'static str) {
+        action.clone_into(&mut self.audit.action);
+        self.audit.outcome = outcome;
+    }
+
     /// Asks policy about the server.
     ///
     /// # Errors

@@ -79,6 +79,7 @@ const RECORD: &[Migration] = migrations! {
     26 "0026_exports" Both;
     27 "0027_again" Both;
     28 "0028_disclosure" Both;
+    29 "0029_open_checkin" Both;
 };
 
 /// The keys' migrations.

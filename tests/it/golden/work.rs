@@ -164,7 +164,7 @@ async fn sources(play: &mut Play) {
     play.make("imported goal", "lead", "plan.conflict.settle", settled).await;
 }
 
-/// Drafted, attested, filed, superseded; taken back; tried again where the receiver is not there.
+/// Drafted, attested, filed, superseded; taken back; tried again where the receiver is not there, and given up where it refuses.
 async fn filing(play: &mut Play) {
     let (patient, goal, lead) = (play.id("patient"), play.id("goal"), play.id("lead"));
     let mut charter = play.server.person("charter").await;
@@ -198,6 +198,12 @@ async fn filing(play: &mut Play) {
         .await;
     until(play, &fourth, |export| export["attempts"] != 0).await;
     play.run("charter", "export.retry", json!({ "export": fourth })).await;
+    // Then the folder comes, with a file of that name in it which is another.
+    let coming = play.server.house.path("coming");
+    std::fs::create_dir(&coming).unwrap();
+    std::fs::write(coming.join(format!("{fourth}-record.ndjson")), "of somebody else").unwrap();
+    std::fs::rename(coming, play.server.house.path("gone")).unwrap();
+    play.until("events/export.failed.json").await;
 }
 
 async fn drafted(play: &mut Play, data: Value) -> String {

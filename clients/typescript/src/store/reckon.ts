@@ -22,10 +22,13 @@ export const STATES: readonly TaskState[] = [
 const ENDED_SHOWN = 50;
 const ENDED_MS = 14 * 24 * 3_600_000;
 
+/** The board as far as it is reckoned: whom messages and check-ins wait for is the server's to say. */
+export type ReckonedBoard = Omit<BoardGetReply, "asks" | "checkins">;
+
 export interface Reckoned {
     channels: Map<string, Channel>;
     items: Map<string, PlanItem>;
-    board: BoardGetReply;
+    board: ReckonedBoard;
     /**
      * Items of which a message waits for answers: who is next of these is the server's to say, who knows whom an ask
      * went up to.
@@ -168,7 +171,7 @@ function party(
     return held("lead") ? { responsibility: "lead" } : undefined;
 }
 
-function board(sight: Sight, unsorted: { count: number; overdue: number }, now: number): BoardGetReply {
+function board(sight: Sight, unsorted: { count: number; overdue: number }, now: number): ReckonedBoard {
     const threads = new Map<string, number>();
     for (const task of sight.work.threads.values()) threads.set(task, (threads.get(task) ?? 0) + 1);
     const columns = STATES.map((state) => column(sight, state, threads, now));

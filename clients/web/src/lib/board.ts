@@ -40,7 +40,7 @@ export function stepInto(from: TaskState, lane: Lane): Step | undefined {
 
 export const laneOf = (state: TaskState): Lane => LANES.find(({ states }) => states.includes(state))?.lane ?? "ended";
 
-export function inLanes(board: Reply<"board.get"> | undefined, keep: (task: TaskShown) => boolean): { lane: Lane; tasks: TaskShown[] }[] {
+export function inLanes(board: Pick<Reply<"board.get">, "columns"> | undefined, keep: (task: TaskShown) => boolean): { lane: Lane; tasks: TaskShown[] }[] {
     return LANES.map(({ lane, states }) => ({
         lane,
         tasks: (board?.columns ?? []).filter(({ state }) => states.includes(state)).flatMap(({ tasks }) => tasks.filter(keep)),

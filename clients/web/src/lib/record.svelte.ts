@@ -1,8 +1,8 @@
 // The record that is open: one patient's, kept up to date, with what follows from it.
-import { type PlanItem, PatientStore, type Reckoned, type Reply, type Sight, type TeamMember, reckon } from "carethread";
+import { type PlanItem, PatientStore, type Reckoned, type ReckonedBoard, type Reply, type Sight, type TeamMember, reckon } from "carethread";
 import { session } from "./session.svelte.ts";
 
-type Board = Reply<"board.get">;
+type Board = ReckonedBoard;
 type Patient = Reply<"patient.get">;
 
 /** Counts and boards follow from ten thousand entries: often enough to look live, seldom enough to leave typing alone. */

@@ -41,7 +41,7 @@ fn event(one: &Disclosure, patient: PatientId, system: &str, device: Uuid) -> Va
         "type": coded("110106", "Export"),
         "action": "R",
         "recorded": one.at,
-        "outcome": "0",
+        "outcome": if one.failed.is_some() { "8" } else { "0" },
         "agent": [
             { "who": who, "requestor": true },
             { "type": { "coding": [coded("110153", "Source Role ID")] }, "who": device, "requestor": false },
@@ -70,6 +70,9 @@ fn event(one: &Disclosure, patient: PatientId, system: &str, device: Uuid) -> Va
             },
         ],
     });
+    if let Some(failed) = &one.failed {
+        event["outcomeDesc"] = format!("{failed}: the recipient did not take all of it, and may have a part").into();
+    }
     if let Some(purpose) = &one.told.purpose {
         event["purposeOfEvent"] = json!([{ "text": purpose }]);
     }

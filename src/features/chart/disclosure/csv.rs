@@ -3,7 +3,8 @@
 use super::Disclosure;
 
 /// The first line.
-pub const HEADINGS: &str = "date,taken out by,recipient,purpose,format,entries,channels,from,to,since,sha256,entry\r\n";
+pub const HEADINGS: &str =
+    "date,taken out by,recipient,purpose,format,entries,channels,from,to,since,sha256,entry,failed\r\n";
 
 /// One disclosure.
 #[must_use]
@@ -25,6 +26,7 @@ pub fn line(one: &Disclosure) -> String {
         or_empty(&told.since),
         told.sha256.clone(),
         one.id.to_string(),
+        or_empty(&one.failed),
     ];
     let mut line = fields.map(|text| field(&text)).join(",");
     line.push_str("\r\n");

@@ -1,5 +1,5 @@
 //! The accounting of disclosures (45 CFR 164.528): for one patient, when the record left, who took it out, who received it, what it was
-//! and why. Made of the entries `export.filed` alone; no content of the record. As an op, as CSV and as FHIR AuditEvent.
+//! and why. Made of the entries `export.filed` and `export.failed` alone; no content of the record. As an op, as CSV and as FHIR AuditEvent.
 //! Does not know: how anything is exported.
 
 mod audit_event;
@@ -11,13 +11,14 @@ mod tests;
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use audit_event::audit_events;
 pub use csv::{HEADINGS, line};
 pub use shapes::{Disclosure, Disclosures};
 
-use super::filing::Filed;
+use super::filing::Told;
 use crate::features::identity::{self, Account};
 use crate::kernel::base::limits::{HISTORY_DEFAULT, HISTORY_MAX};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
@@ -71,8 +72,18 @@ async fn facts(cx: &mut Read, rows: &[DisclosureRow]) -> Result<Vec<Fact>, Stop>
     Ok(facts)
 }
 
+/// As much of both entries as is told.
+#[derive(Deserialize)]
+struct Left {
+    #[serde(flatten)]
+    told: Told,
+    /// Of a filing that failed.
+    #[serde(default)]
+    outcome: Option<String>,
+}
+
 fn shown(fact: &Fact, accounts: &HashMap<UserId, Account>) -> Result<Disclosure, Fault> {
-    let Filed { told, .. } = fact.read()?;
+    let Left { told, outcome } = fact.read()?;
     // Of patients and families the account is named, and not the person.
     let account = accounts.get(&fact.by).filter(|account| account.kind == PersonKind::Practitioner);
     Ok(Disclosure {
@@ -81,6 +92,7 @@ fn shown(fact: &Fact, accounts: &HashMap<UserId, Account>) -> Result<Disclosure,
         at: rfc3339(fact.at),
         by: fact.by,
         name: account.map(|account| account.name.clone().into_revealed()),
+        failed: outcome,
         told,
     })
 }
@@ -128,7 +140,7 @@ pub fn bundle(engine: &Engine, patient: PatientId, disclosures: &[Disclosure]) -
     audit_events(disclosures, patient, &system, deployment.0)
 }
 
-/// Keeps where an `export.filed` stands.
+/// Keeps where an `export.filed` or `export.failed` stands.
 pub(super) async fn project(ledger: &mut Ledger, fact: &Fact) -> Result<(), Fault> {
     let row = DisclosureRow { channel: fact.channel, seq: fact.seq };
     Ok(sql::add(ledger.change(), fact.patient, row, fact.at).await?)

@@ -37,6 +37,9 @@ pub struct Disclosure {
     /// Their name, where they are staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Why the receiver did not take all of it, as `outcome.code` of the export; it may have a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// What left, to whom and why. Without `target` it was a file, handed to whoever took it out.
     #[serde(flatten)]
     pub told: Told,

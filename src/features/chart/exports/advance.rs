@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::draft::plan;
 use super::keep::{Found, View};
-use super::ledger::{Kept, place};
+use super::ledger::{Kept, beside, place};
 use super::making::Planned;
 use super::model::{State, Step};
-use super::shapes::{FiledAs, Superseded};
+use super::shapes::{Failed, FiledAs, Progress, Superseded};
 use super::sql::{self, LedgerRow, ParcelRow};
 use crate::features::chart::filing;
 use crate::kernel::base::world::rfc3339;
@@ -24,6 +24,9 @@ use crate::kernel::policy::Right;
 pub(super) const ADVANCE: &str = "export.advance";
 /// Another export was filed in the place of one.
 pub(super) const SUPERSEDED: &str = "export.superseded";
+
+/// A receiver did not take all of one.
+pub(super) const FAILED: &str = "export.failed";
 
 /// What is written.
 #[derive(Serialize, Deserialize)]
@@ -103,6 +106,9 @@ pub(super) async fn advance(cx: &mut Write<'_>, data: &Data) -> Result<Reply, St
     if before != State::Filed && state == State::Filed {
         finish(cx, &mut found).await?;
     }
+    if before != State::Failed && state == State::Failed {
+        fail(cx, &mut found).await?;
+    }
     if matches!(state, State::Filed | State::Failed) {
         sql::forget_parcels(cx.ledger().change(), found.row.id).await?;
     }
@@ -138,9 +144,14 @@ async fn shift(cx: &mut Write<'_>, found: &Found, moved: Moved) -> Result<(), St
 
 async fn gain(cx: &mut Write<'_>, found: &Found, gained: Gained) -> Result<(), Stop> {
     let target = found.row.target.clone().ok_or(Fault::Defect("a file has no ledger"))?;
-    let Gained { resource, hash, kept } = gained;
+    let Gained { mut resource, hash, mut kept } = gained;
     let (patient, now) = (found.row.patient, cx.now());
-    let former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    let mut former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    if former.as_ref().is_some_and(|row| row.patient != patient) {
+        kept.id = Some(resource);
+        resource = beside(patient, resource);
+        former = sql::ledger_row(cx.ledger().tx(), &target, resource).await?;
+    }
     let (revision, attempts) = former.map_or((0, 0), |row| (row.revision, row.attempts));
     let on_its_way = hash.is_empty();
     let sealed = cx.ledger().seal_view(patient, place(&target, resource), revision + 1, &json(&kept)?).await?;
@@ -159,12 +170,26 @@ async fn gain(cx: &mut Write<'_>, found: &Found, gained: Gained) -> Result<(), S
     Ok(sql::put_ledger(cx.ledger().change(), &row).await?)
 }
 
+/// The audit trail says that it failed; the record does where a part of it may have left all the same.
+async fn fail(cx: &mut Write<'_>, found: &mut Found) -> Result<(), Stop> {
+    cx.audit_as(FAILED, "failed");
+    let Some(told) = found.view.left.take() else { return Ok(()) };
+    let by = found.view.attestations.first().ok_or(Fault::Defect("filed, and nobody attested"))?.by;
+    let outcome = found.view.outcome.as_ref().map_or_else(|| "failed".to_owned(), |said| said.code.clone());
+    let (plan, id) = (plan(cx, found.row.patient).await?, cx.new_id());
+    let parcels = Progress { done: found.row.sent, of: found.row.parcels };
+    let body = Failed { id: EntryId(id), export: found.row.id, outcome, parcels, told };
+    cx.record_for(by, plan, FAILED, kind::EXPORT, None, id, &body, &[]).await?;
+    Ok(())
+}
+
 /// The record says that it was filed, in the name of who attested; what it takes the place of counts no more.
 async fn finish(cx: &mut Write<'_>, found: &mut Found) -> Result<(), Stop> {
     let by = found.view.attestations.first().ok_or(Fault::Defect("filed, and nobody attested"))?.by;
     let filing = found.view.job.filing.clone().ok_or(Fault::Defect("filed, and nothing to say of it"))?;
     let told = filing.told.clone();
     let fact = filing::record(cx, by, filing).await?;
+    found.view.left = None;
     found.view.filed = Some(FiledAs {
         seq: fact.seq,
         at: rfc3339(fact.at),

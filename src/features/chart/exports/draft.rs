@@ -165,8 +165,14 @@ async fn places(cx: &mut Write<'_>, found: &mut Found) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The target a command names, and what it is filed as.
+/// The target a command names, and what it is filed as; or the form of the file that it names instead.
 fn destination(cx: &mut Write<'_>, fields: Fields<'_>) -> Result<(Option<String>, String), Refusal> {
+    if let Some(format) = fields.string("format")? {
+        let format = Format::from_text(format).filter(|format| *format != Format::Proof);
+        let format = format.filter(|_| fields.get("target").is_none());
+        let wrong = || Refusal::invalid("format", "A form of file but `proof`, where no target is named.");
+        return Ok((None, format.ok_or_else(wrong)?.text().to_owned()));
+    }
     let name = fields.string("target")?.unwrap_or_default();
     let target = cx.ledger().shared().config.targets.get(name);
     let target = target.ok_or_else(|| Refusal::invalid("target", "No target of that name is configured."))?;
@@ -230,6 +236,7 @@ pub(super) async fn draft(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
         withdrawn: None,
         outcome: None,
         filed: None,
+        left: None,
         drafted: key.map(|(_, mac, version)| (mac, version)),
         job: Job::default(),
     };
@@ -293,7 +300,7 @@ pub(super) async fn retry(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
     let state = before.after(Step::Retry)?;
     if before == State::Failed {
         // Planned again: what the receiver has by now is not sent again.
-        found.view.job = Job { limit: found.view.job.limit, ..Job::default() };
+        found.view.job = found.view.job.anew();
         (found.row.parcels, found.row.sent) = (0, 0);
     }
     found.row.attempts = 0;

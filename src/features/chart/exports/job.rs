@@ -14,11 +14,12 @@ use super::ledger::{Holdings, Kept, hold, holdings, launch};
 use super::making::{Making, Planned};
 use super::model::State;
 use super::planning::{Hindered, plan};
+use super::setbacks::PAUSE_LAST;
 use super::shapes::Said;
 use super::sql::{self, ExportRow, ParcelRow};
 use crate::features::chart::targets::{Outcome, Parcel, Receiver, Receivers, Remote, send};
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop, ThingId};
+use crate::kernel::base::{Fault, Micros, Refusal, Stop, ThingId};
 use crate::kernel::engine::{Data, Engine};
 use crate::kernel::policy::Subject;
 
@@ -26,19 +27,13 @@ use crate::kernel::policy::Subject;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Filings of one look: one a target is under way, the others wait.
 const DUE_MAX: i64 = 50;
-/// The first pause after an attempt that came to nothing; it doubles each time.
-const PAUSE_FIRST: Micros = 2_000_000;
-/// The longest one.
-const PAUSE_LAST: Micros = 3_600_000_000;
-/// Attempts until it is given up: three days of hourly ones.
-const ATTEMPTS_MAX: i64 = 84;
 /// How often a receiver is asked about what it holds for review, if it does not say.
 const POLL_EVERY: Micros = 60_000_000;
 
 /// The filings under way in this process, by target. Shared by cloning.
 #[derive(Clone)]
 pub struct Filings {
-    engine: Engine,
+    pub(super) engine: Engine,
     receivers: Arc<Receivers>,
     /// The built-in user, with the authority of the host.
     host: Subject,
@@ -100,7 +95,8 @@ impl Filings {
         let target = row.target.clone()?;
         let name = format!("{}/{target}", self.engine.shared().vault.deployment());
         let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(name.clone()).then_some(Turn { target, name })
+        // Made only where it is taken: one that is dropped frees the target, and wants the lock that is held here.
+        busy.insert(name.clone()).then(|| Turn { target, name })
     }
 
     /// Files one export as far as it goes now, and gives how it stands.
@@ -143,7 +139,9 @@ impl Filings {
         if row.next_at.is_none_or(|at| at > now) {
             return Ok(None);
         }
-        let found = opened(&cx, row).await?;
+        let mut found = opened(&cx, row).await?;
+        // What an attempt came to that was not heard of, a receiver may hold by now: what is there is looked at again.
+        found.view.job.refetched = false;
         let holdings = holdings(&mut cx, found.row.patient, target).await?;
         Ok(Some(Filing { filings: self, target: target.to_owned(), found, holdings }))
     }
@@ -158,19 +156,19 @@ fn told(stop: &Stop) {
 }
 
 /// One filing, as this process works on it.
-struct Filing<'f> {
-    filings: &'f Filings,
+pub(super) struct Filing<'f> {
+    pub filings: &'f Filings,
     target: String,
-    found: Found,
-    holdings: Holdings,
+    pub found: Found,
+    pub holdings: Holdings,
 }
 
 /// What is written of a step besides the row.
 #[derive(Default)]
-struct Written {
-    plan: Option<Vec<Planned>>,
-    parcel: Option<Moved>,
-    held: Vec<Gained>,
+pub(super) struct Written {
+    pub plan: Option<Vec<Planned>>,
+    pub parcel: Option<Moved>,
+    pub held: Vec<Gained>,
 }
 
 impl Filing<'_> {
@@ -203,7 +201,7 @@ impl Filing<'_> {
         self.found.row.next_at.is_none_or(|at| at > now)
     }
 
-    fn now(&self) -> Micros {
+    pub(super) fn now(&self) -> Micros {
         self.filings.engine.world().now()
     }
 
@@ -225,21 +223,14 @@ impl Filing<'_> {
             Err(Hindered::Outcome(outcome)) => return self.unplanned(outcome).await,
         };
         let job = &mut self.found.view.job;
-        *job = Job { limit: job.limit, planned: true, patient: planned.patient, ..Job::default() };
+        *job = Job { planned: true, patient: planned.patient, ..job.anew() };
+        if !planned.parcels.is_empty() {
+            self.found.view.left = Some(planned.filing.told.clone());
+        }
         (job.filing, job.resources) = (Some(planned.filing), planned.resources);
         (self.found.row.attempts, self.found.row.sent) = (0, 0);
         let (parcels, now) = (planned.parcels, self.now());
         self.write(State::Filing, Some(now), Written { plan: Some(parcels), ..Written::default() }).await
-    }
-
-    /// The receiver could not be asked what has to be known first.
-    async fn unplanned(&mut self, outcome: Outcome) -> Result<(), Stop> {
-        let state = self.found.state()?;
-        match outcome {
-            Outcome::Again { after, words } => self.again(state, after, words).await,
-            Outcome::Stopped { code, words } => self.fail(&code, &words).await,
-            _ => self.again(state, None, String::new()).await,
-        }
     }
 
     async fn next(&self) -> Result<Option<ParcelRow>, Fault> {
@@ -274,7 +265,7 @@ impl Filing<'_> {
     }
 
     /// Makes the bytes and keeps them: from now on nobody knows what the receiver has of them, until it says so.
-    async fn make(&mut self, planned: &mut Planned, row: &mut ParcelRow) -> Result<(), Stop> {
+    pub(super) async fn make(&mut self, planned: &mut Planned, row: &mut ParcelRow) -> Result<(), Stop> {
         let shared = self.filings.engine.shared();
         let system = shared.config.export.identifier_system.clone();
         let system = system.unwrap_or_else(|| format!("urn:uuid:{}", shared.vault.deployment()));
@@ -305,7 +296,7 @@ impl Filing<'_> {
         rows.map(|(resource, class)| {
             let held = self.holdings.get(&resource).cloned().unwrap_or_default();
             let (location, etag) = (held.location, held.etag);
-            let kept = Kept { class: class.to_owned(), location, etag, words: words.to_owned() };
+            let kept = Kept { class: class.to_owned(), id: None, location, etag, words: words.to_owned() };
             Gained { resource, hash: held.hash, kept }
         })
         .collect()
@@ -324,7 +315,8 @@ impl Filing<'_> {
                 let next = self.now() + after.map_or(POLL_EVERY, micros);
                 self.say("held", "");
                 self.found.view.job.poll = Some(poll);
-                self.found.row.attempts += 1;
+                // To be asked for patience is no failure, however often it happens.
+                self.found.row.attempts = 0;
                 self.write(State::Held, Some(next), Written::default()).await
             }
             Outcome::Again { after, words } => {
@@ -361,91 +353,18 @@ impl Filing<'_> {
         self.write(state, Some(now), Written { parcel: Some(parcel), held, plan: None }).await
     }
 
-    async fn again(&mut self, state: State, after: Option<Duration>, words: String) -> Result<(), Stop> {
-        if self.found.row.attempts >= ATTEMPTS_MAX {
-            return self.fail("unreachable", &words).await;
-        }
-        let pause = pause(self.found.row.attempts, self.filings.engine.world().bytes::<4>());
-        let next = self.now() + after.map_or(pause, |after| micros(after).max(pause.min(PAUSE_FIRST)));
-        self.found.row.attempts += 1;
-        self.say("again", &words);
-        self.write(state, Some(next), Written::default()).await
-    }
-
-    /// What is there is not what we thought: it is looked at, and the parcel made anew, once.
-    async fn refetch(
-        &mut self,
-        receiver: &Receiver,
-        mut planned: Planned,
-        mut row: ParcelRow,
-        words: String,
-    ) -> Result<(), Stop> {
-        if self.found.view.job.refetched {
-            return self.fail("conflict", &words).await;
-        }
-        for sent in planned.sent.iter().filter(|sent| sent.update) {
-            let first = &sent.resource["identifier"][0];
-            let (Some(system), Some(value)) = (first["system"].as_str(), first["value"].as_str()) else { continue };
-            match receiver.read_back(&sent.class, system, value).await {
-                Ok(Some(Remote { location, etag, .. })) => {
-                    let held = self.holdings.entry(sent.id).or_default();
-                    (held.location, held.etag) = (Some(location), etag);
-                }
-                Ok(None) => {
-                    let held = self.holdings.entry(sent.id).or_default();
-                    (held.location, held.etag) = (None, None);
-                }
-                Err(outcome) => return self.unplanned(outcome).await,
-            }
-        }
-        self.found.view.job.refetched = true;
-        self.say("again", &words);
-        self.make(&mut planned, &mut row).await
-    }
-
-    async fn smaller(&mut self, planned: &Planned) -> Result<(), Stop> {
-        if !planned.bundle {
-            return self.fail("too_large", "The receiver does not take a resource of that size.").await;
-        }
-        self.found.view.job.limit = Some(u32::try_from(planned.sent.len() / 2).unwrap_or_default());
-        self.replan().await
-    }
-
-    /// From the beginning, but for what the receiver has by now.
-    async fn replan(&mut self) -> Result<(), Stop> {
-        self.found.view.job = Job { limit: self.found.view.job.limit, ..Job::default() };
-        let (state, now) = (self.found.state()?, self.now());
-        self.write(state, Some(now), Written { plan: Some(Vec::new()), ..Written::default() }).await
-    }
-
-    async fn fail(&mut self, code: &str, words: &str) -> Result<(), Stop> {
+    pub(super) async fn fail(&mut self, code: &str, words: &str) -> Result<(), Stop> {
         self.say(code, words);
         self.write(State::Failed, None, Written::default()).await
     }
 
-    fn say(&mut self, code: &str, words: &str) {
+    pub(super) fn say(&mut self, code: &str, words: &str) {
         let at = rfc3339(self.now());
         self.found.view.outcome = Some(Said { code: code.to_owned(), words: words.to_owned(), at });
     }
 
-    /// The record does not let it go on: whoever attested may not read it any more, or something of ours failed.
-    async fn hindered(&mut self, stop: Stop) -> Result<(), Stop> {
-        match stop {
-            Stop::Refused(refusal) if !matches!(refusal.code, Code::Busy | Code::Conflict | Code::Internal) => {
-                let words = refusal.detail.clone().unwrap_or_else(|| refusal.code.title().to_owned());
-                self.fail(refusal.code.text(), &words).await
-            }
-            // Somebody changed it meanwhile: the next look sees how it stands.
-            Stop::Refused(refusal) if refusal.code == Code::Conflict => Ok(()),
-            _ => {
-                let state = self.found.state()?;
-                self.again(state, None, String::new()).await
-            }
-        }
-    }
-
     /// Takes the step in the database, and here.
-    async fn write(&mut self, state: State, next_at: Option<Micros>, written: Written) -> Result<(), Stop> {
+    pub(super) async fn write(&mut self, state: State, next_at: Option<Micros>, written: Written) -> Result<(), Stop> {
         let Written { plan, parcel, held } = written;
         let laid = plan.as_ref().map(Vec::len);
         let advance = Advance {
@@ -475,26 +394,6 @@ impl Filing<'_> {
     }
 }
 
-fn micros(duration: Duration) -> Micros {
+pub(super) fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(PAUSE_LAST)
-}
-
-/// The pause before the next attempt: exponential, between the half and the whole, so that not all come back at once.
-fn pause(attempts: i64, chance: [u8; 4]) -> Micros {
-    let doubled = u32::try_from(attempts.clamp(0, 30)).unwrap_or_default();
-    let whole = PAUSE_FIRST.saturating_mul(1_i64 << doubled).min(PAUSE_LAST);
-    whole / 2 + i64::from(u32::from_be_bytes(chance)) * (whole / 2) / i64::from(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_end() {
-        let (least, most) = ([0; 4], [255; 4]);
-        assert_eq!((pause(0, least), pause(0, most)), (PAUSE_FIRST / 2, PAUSE_FIRST));
-        assert_eq!((pause(3, least), pause(3, most)), (PAUSE_FIRST * 4, PAUSE_FIRST * 8));
-        assert_eq!((pause(40, least), pause(84, most)), (PAUSE_LAST / 2, PAUSE_LAST));
-    }
 }

@@ -4,14 +4,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::State;
+use super::outsized::Files;
 use super::shapes::{Attestation, FiledAs, Progress, Said, Selection, Shown, Standing, Summary};
 use super::sql::{self, ExportRow};
 use crate::features::chart::filing;
-use crate::features::chart::{ExportRequest, Format};
+use crate::features::chart::{ExportRequest, Format, Vouched};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, Code, Fault, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::{Hasher, hex};
-use crate::kernel::engine::{Data, Ledger, Read, Write};
+use crate::kernel::engine::{Data, Engine, Ledger, Read, Write};
 use crate::kernel::policy::{self, Access, Interval, Permit, Right, Subject};
 
 /// Everything of an export that its row does not say.
@@ -36,6 +37,9 @@ pub(super) struct View {
     pub filed: Option<FiledAs>,
     /// MAC of the command that drafted it, and the version of the key of that.
     pub drafted: Option<(Vec<u8>, u32)>,
+    /// What may have left since it was last told.
+    #[serde(default)]
+    pub left: Option<filing::Told>,
     #[serde(default)]
     pub job: Job,
 }
@@ -51,12 +55,22 @@ pub(super) struct Job {
     pub patient: Option<String>,
     /// Where to ask about what it holds for review.
     pub poll: Option<String>,
+    /// How files travel, as far as the receiver said what is too large for it.
+    #[serde(default)]
+    pub files: Files,
     /// What is there was looked at again for the parcel that is next.
     pub refetched: bool,
     /// What is recorded once it is through.
     pub filing: Option<filing::Filing>,
     /// Of how many resources.
     pub resources: u64,
+}
+
+impl Job {
+    /// Another beginning, with what the receiver said of itself.
+    pub fn anew(&self) -> Self {
+        Self { limit: self.limit, files: self.files, ..Self::default() }
+    }
 }
 
 /// An export that the caller sees.
@@ -119,7 +133,13 @@ impl Found {
         let format = Format::from_text(&self.row.form).unwrap_or(Format::FhirTransaction);
         let all = ExportRequest::all(self.row.patient, format);
         let (purpose, target) = (self.view.purpose.clone(), self.row.target.clone());
-        Ok(ExportRequest { channels, items, classes, entries, from: time(from)?, to, purpose, target, ..all })
+        let vouched = Some(Vouched {
+            export: self.row.id,
+            attestations: self.view.attestations.clone(),
+            summaries: self.view.summaries.clone(),
+            replaces: self.view.supersedes.into_iter().collect(),
+        });
+        Ok(ExportRequest { channels, items, classes, entries, from: time(from)?, to, purpose, target, vouched, ..all })
     }
 
     /// As it is shown.
@@ -224,6 +244,29 @@ pub(super) async fn seen(cx: &mut Read, id: ThingId) -> Result<Found, Stop> {
     }
     cx.audit.object = Some(id);
     Ok(found)
+}
+
+/// What is taken out of an attested draft of a file, for a caller who sees it.
+///
+/// # Errors
+/// `not_found`; `bad_transition` before everybody attested who has to, and for what goes to a target.
+pub async fn attested(
+    engine: &Engine,
+    subject: &Subject,
+    patient: PatientId,
+    export: ThingId,
+) -> Result<ExportRequest, Stop> {
+    let mut cx = engine.reader(subject.clone()).await?;
+    let found = seen(&mut cx, export).await?;
+    if found.row.patient != patient {
+        return Err(Refusal::not_found().into());
+    }
+    let ready = found.state()? == State::Attested && found.view.is_attested() && found.row.target.is_none();
+    if !ready {
+        let detail = "A file is made of an export without a target, once everybody attested it who has to.";
+        return Err(Refusal::new(Code::BadTransition).detail(detail).field("export").into());
+    }
+    found.request()
 }
 
 /// Exports of one list.

@@ -8,13 +8,19 @@ use uuid::Uuid;
 
 use super::keep::Found;
 use super::ledger::{Holdings, Sent, difference, hash};
+use super::shapes::Attestation;
+use crate::features::chart::fhir::refer::clean;
 use crate::features::chart::fhir::sink::{Gathered, Piece};
+use crate::features::chart::vouched::{NOBODY, sentence};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339_millis};
 use crate::kernel::base::{ItemId, ThingId, UserId};
 use crate::kernel::crypto::base64;
 
 /// Progress note (LOINC 11506-3).
 const PROGRESS_NOTE: &str = "11506-3";
+
+/// Resources one attestation names; it is about the plan where there are more.
+const TARGETS_MAX: usize = 500;
 
 /// What a FHIR server takes, in the order in which it is sent.
 pub(super) fn layers(found: &Found, gathered: &Gathered, holdings: &Holdings, create_patient: bool) -> Vec<Sent> {
@@ -23,8 +29,7 @@ pub(super) fn layers(found: &Found, gathered: &Gathered, holdings: &Holdings, cr
     let full = form == "full";
     let mut sent = Vec::new();
     if create_patient {
-        let resource =
-            crate::features::chart::fhir::refer::clean(gathered.scene.patient_resource()).unwrap_or_default();
+        let resource = clean(gathered.scene.patient_resource()).unwrap_or_default();
         let (id, class) = (gathered.scene.patient.0, "Patient".to_owned());
         let (hash, carries) = (hash(&resource), Vec::new());
         sent.push(Sent { id, class, resource, update: false, hash, carries });
@@ -35,7 +40,11 @@ pub(super) fn layers(found: &Found, gathered: &Gathered, holdings: &Holdings, cr
     } else {
         sent.extend(difference(&of_entries, holdings));
     }
-    sent.extend(Notes { found, gathered, holdings, cites: !full }.all());
+    let notes = Notes { found, gathered, holdings, cites: !full };
+    sent.extend(notes.all());
+    if full {
+        sent.extend(notes.vouching(&sent));
+    }
     if form == "inbox" {
         let is_missing = |id| holdings.get(&inbox_id(id)).is_none_or(|held| held.hash.is_empty());
         let urgent = pieces.iter().filter(|piece| is_urgent(piece) && is_missing(piece.id));
@@ -101,9 +110,10 @@ struct Notes<'a> {
 impl Notes<'_> {
     fn all(&self) -> Vec<Sent> {
         let mut cited: BTreeMap<ItemId, Vec<&Piece>> = BTreeMap::new();
+        let whole = self.found.view.supersedes.is_some();
         let fresh = |piece: &&Piece| {
             let held = self.holdings.get(&piece.id);
-            is_said(piece) && held.is_none_or(|held| held.hash != hash(&piece.resource))
+            is_said(piece) && (whole || held.is_none_or(|held| held.hash != hash(&piece.resource)))
         };
         if self.cites {
             for piece in self.gathered.pieces.iter().filter(fresh) {
@@ -112,6 +122,12 @@ impl Notes<'_> {
         }
         for summary in &self.found.view.summaries {
             cited.entry(summary.item).or_default();
+        }
+        // A note of a discussion outside stays as it was documented: who files it says so beside it.
+        if self.cites {
+            for piece in self.gathered.pieces.iter().filter(|piece| self.is_filed_beside(piece)) {
+                cited.entry(piece.item.unwrap_or(ItemId::ZERO)).or_default();
+            }
         }
         cited.into_iter().map(|(item, pieces)| self.note(item, &pieces)).collect()
     }
@@ -129,7 +145,68 @@ impl Notes<'_> {
             }
             None => pieces.iter().for_each(|piece| text.push_str(&self.line(piece))),
         }
+        let beside = self.gathered.pieces.iter().filter(|piece| piece.item.unwrap_or(ItemId::ZERO) == item);
+        for piece in beside.filter(|piece| self.cites && self.is_filed_beside(piece)) {
+            let word = |pointer: &str| piece.resource.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let (what, date) = (word("/type/coding/0/display"), word("/date"));
+            text.push_str(&format!(
+                "\nFiled beside this: {what}, documented {date} by {}\n",
+                word("/author/0/display")
+            ));
+        }
+        text.push('\n');
+        for one in &self.found.view.attestations {
+            text.push_str(&format!("{}\n", sentence(&self.described(one.by), one)));
+        }
+        if self.found.view.attestations.is_empty() {
+            text.push_str(&format!("{NOBODY}\n"));
+        }
         text
+    }
+
+    /// Name and profession.
+    fn described(&self, user: UserId) -> String {
+        let known = self.gathered.pieces.iter().find(|piece| piece.id == user.0);
+        let word = |pointer: &str| known.and_then(|piece| piece.resource.pointer(pointer)?.as_str());
+        let name = word("/name/0/text").map_or_else(|| user.to_string(), str::to_owned);
+        word("/qualification/0/code/text").map_or(name.clone(), |profession| format!("{name}, {profession}"))
+    }
+
+    /// Who stands for resources that have no place for it: a Provenance each.
+    fn vouching(&self, sent: &[Sent]) -> Vec<Sent> {
+        let said = |one: &&Sent| matches!(one.class.as_str(), "Communication" | "DocumentReference" | "Task");
+        let mut target: Vec<Value> = sent.iter().filter(said).take(TARGETS_MAX).map(reference).collect();
+        if target.is_empty() || sent.iter().filter(said).count() > TARGETS_MAX {
+            target = vec![self.gathered.scene.plan()];
+        }
+        let nothing = sent.iter().all(|one| one.class == "Patient");
+        let attestations = self.found.view.attestations.iter().filter(|_| !nothing);
+        attestations.map(|one| self.attested(one, &target)).collect()
+    }
+
+    fn attested(&self, one: &Attestation, target: &[Value]) -> Sent {
+        let id = Uuid::new_v5(&self.found.row.id.0, one.by.0.as_bytes());
+        let coded = |system: &str, code: &str| json!({ "coding": [{ "system": system, "code": code }] });
+        let resource = json!({
+            "resourceType": "Provenance",
+            "id": id,
+            "target": target,
+            "recorded": one.at,
+            "reason": [{ "text": format!("Attested: {}", one.statement) }],
+            "activity": coded("http://terminology.hl7.org/CodeSystem/v3-DocumentCompletion", "AU"),
+            "agent": [{
+                "type": coded("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "attester"),
+                "who": self.person(one.by),
+            }],
+        });
+        let resource = clean(resource).unwrap_or_default();
+        let hash = hash(&resource);
+        Sent { id, class: "Provenance".into(), resource, update: false, hash, carries: Vec::new() }
+    }
+
+    /// A note of its own that the receiver does not have as it is.
+    fn is_filed_beside(&self, piece: &Piece) -> bool {
+        is_note(piece) && self.holdings.get(&piece.id).is_none_or(|held| held.hash != hash(&piece.resource))
     }
 
     fn line(&self, piece: &Piece) -> String {
@@ -167,6 +244,12 @@ impl Notes<'_> {
         let times: Vec<&str> = pieces.iter().filter_map(|piece| piece.resource["sent"].as_str()).collect();
         let period =
             times.iter().min().zip(times.iter().max()).map(|(start, end)| json!({ "start": start, "end": end }));
+        // The note of the export whose place this one takes, if its receiver has one about the item.
+        let former = view.supersedes.map(|former| note_id(former, item));
+        let former = former.filter(|former| self.holdings.contains_key(former)).map(|former| {
+            let target = json!({ "reference": format!("DocumentReference/{former}") });
+            json!([{ "code": "replaces", "target": target }])
+        });
         let resource = json!({
             "resourceType": "DocumentReference",
             "meta": { "profile": ["http://hl7.org/fhir/us/core/StructureDefinition/us-core-documentreference"] },
@@ -183,6 +266,7 @@ impl Notes<'_> {
             "author": authors.into_iter().map(|user| self.person(user)).collect::<Vec<_>>(),
             "authenticator": attestation.map(|one| self.person(one.by)),
             "custodian": custodian,
+            "relatesTo": former,
             "content": [{ "attachment": {
                 "contentType": "text/plain; charset=utf-8",
                 "data": base64(self.text(item, pieces).as_bytes()),
@@ -191,11 +275,15 @@ impl Notes<'_> {
             } }],
             "context": { "period": period, "related": related },
         });
-        let resource = crate::features::chart::fhir::refer::clean(resource).unwrap_or_default();
+        let resource = clean(resource).unwrap_or_default();
         let carries = pieces.iter().map(|piece| (piece.id, hash(&piece.resource))).collect();
         let hash = hash(&resource);
         Sent { id, class: "DocumentReference".into(), resource, update: false, hash, carries }
     }
+}
+
+fn reference(sent: &Sent) -> Value {
+    json!({ "reference": format!("{}/{}", sent.class, sent.id) })
 }
 
 /// The note of an export about an item: the same in each attempt.

@@ -57,6 +57,9 @@ pub(super) struct Sent {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Kept {
     pub class: String,
+    /// Our id, where the row stands under another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
     pub location: Option<String>,
     pub etag: Option<String>,
     /// The receiver's own.
@@ -68,6 +71,12 @@ pub(super) fn hash(resource: &Value) -> String {
     let mut hasher = Hasher::default();
     hasher.update(&canonical(resource));
     hex(&hasher.finish())
+}
+
+/// Under what a row stands where its own id is taken: the same person writes in the records of several patients, and what is sealed for one
+/// of them does not open for another.
+pub(super) fn beside(patient: PatientId, resource: Uuid) -> Uuid {
+    Uuid::new_v5(&patient.0, resource.as_bytes())
 }
 
 /// What a row is sealed to.
@@ -125,7 +134,7 @@ pub(super) async fn holdings(cx: &mut Read, patient: PatientId, target: &str) ->
     for row in rows {
         let kept = open(cx, &row).await?;
         let held = Held { hash: hex(&row.hash), location: kept.location, etag: kept.etag };
-        holdings.insert(row.resource, held);
+        holdings.insert(kept.id.unwrap_or(row.resource), held);
     }
     Ok(holdings)
 }

@@ -54,7 +54,8 @@ impl Ready {
     pub fn written(carrier: Carrier, bytes: &[u8]) -> Self {
         let way = match carrier {
             Carrier::Document => {
-                Way::Fhir { method: "POST".into(), path: "Bundle".into(), if_none_exist: None, if_match: None }
+                let (method, path) = ("POST".into(), "Bundle".into());
+                Way::Fhir { method, path, if_none_exist: identified(bytes), if_match: None }
             }
             Carrier::Hl7v2 => Way::Hl7v2,
             Carrier::File(name) => Way::File { name },
@@ -75,6 +76,13 @@ impl Ready {
         };
         Ok(Parcel { n: u32::try_from(n).map_err(|_| broken())?, kind, bytes })
     }
+}
+
+/// What a document is searched by: sent again after a lost answer, it is there once.
+fn identified(document: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(document).ok()?;
+    let identifier = &document["identifier"];
+    Some(search(identifier["system"].as_str()?, identifier["value"].as_str()?))
 }
 
 /// What parcels are made with.

@@ -12,8 +12,10 @@ mod layers;
 mod ledger;
 mod making;
 pub mod model;
-pub mod parcel;
+mod outsized;
 mod planning;
+mod replacing;
+mod setbacks;
 pub mod shapes;
 mod spool;
 pub mod sql;
@@ -22,8 +24,10 @@ pub mod status;
 use serde_json::Value;
 
 pub use job::Filings;
+pub use keep::attested;
 pub use spool::{Fetched, Found as Waiting, Spool};
 
+use super::disclosure;
 use crate::kernel::base::{Fault, PatientId, Stop};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Boxed, Data, Event, Face, Feature, Ledger, Op, Read, Reply, Write};
@@ -51,6 +55,7 @@ const EVENTS: &[Event] = &[
     Event::of::<shapes::Attested>(attest::ATTESTED),
     Event::of::<shapes::Withdrawn>(draft::WITHDRAWN),
     Event::of::<shapes::Superseded>(advance::SUPERSEDED),
+    Event::of::<shapes::Failed>(advance::FAILED),
 ];
 
 fn answer<T: serde::Serialize>(answer: T) -> Result<Value, Stop> {
@@ -93,9 +98,14 @@ impl Feature for Exports {
         })
     }
 
-    fn project<'a>(&'a self, _ledger: &'a mut Ledger, _fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
+    fn project<'a>(&'a self, ledger: &'a mut Ledger, fact: &'a Fact) -> Boxed<'a, Result<(), Fault>> {
         // How an export stands is no projection of the log: its entries say what became of it.
-        Box::pin(async { Ok(()) })
+        Box::pin(async move {
+            match &*fact.event {
+                advance::FAILED => disclosure::project(ledger, fact).await,
+                _ => Ok(()),
+            }
+        })
     }
 
     fn reply(&self, fact: &Fact) -> Data {

@@ -8,9 +8,11 @@ use super::keep::Found;
 use super::layers::layers;
 use super::ledger::{Holdings, Sent, holdings};
 use super::making::{Carrier, Planned, Ready, parcels};
+use super::replacing::replaced;
 use crate::features::chart::export::{self, covered};
 use crate::features::chart::fhir::{self, sink::Gathered};
 use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing, Told};
+use crate::features::chart::hl7v2::ack::control_id;
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::targets::{Outcome, Receiver, Resolved};
 use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory, Progress};
@@ -63,7 +65,9 @@ pub(super) async fn plan(
     found: &Found,
     receiver: &Receiver,
 ) -> Result<Plan, Hindered> {
-    let request = ExportRequest { since_last: true, ..found.request()? };
+    // What takes the place of another is whole; resources that the receiver has unchanged are not sent again even so.
+    let since_last = found.view.supersedes.is_none() || found.row.form == Format::Hl7v2.text();
+    let request = ExportRequest { since_last, ..found.request()? };
     let source = Source { engine, subject, patient: request.patient, progress: Progress::default() };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
@@ -76,7 +80,7 @@ pub(super) async fn plan(
             let making = Resources { found, receiver, settings: fhir, request: &request, held: &held };
             making.plan(gathered, parts).await
         }
-        _ => files(&source, &request, parts, found).await,
+        _ => files(&source, &request, parts, found, &held).await,
     }
 }
 
@@ -94,6 +98,8 @@ impl Resources<'_> {
         let patient = self.patient(&gathered).await.map_err(Hindered::Outcome)?;
         let missing = patient.is_none();
         let sent = layers(self.found, &gathered, self.held, missing);
+        let there = |one: &Sent| self.held.get(&one.id).is_some_and(|held| held.hash == one.hash);
+        let sent: Vec<Sent> = self.found.view.job.files.apart(sent).into_iter().filter(|one| !there(one)).collect();
         let limit = if self.settings.profile == Profile::Full { self.limit().await? } else { 0 };
         let resources = sent.len() as u64;
         let digest = digest(&sent);
@@ -179,7 +185,7 @@ fn filing(
         channels: summary.channels,
         from: request.from.map(rfc3339),
         to: request.to.map(rfc3339),
-        since: Some("last".to_owned()),
+        since: request.since_last.then(|| "last".to_owned()),
         sha256,
         target: found.row.target.clone(),
         purpose: request.purpose.clone(),
@@ -191,11 +197,20 @@ fn filing(
 async fn files(
     source: &Source<'_>,
     request: &ExportRequest,
-    parts: Vec<Part>,
+    mut parts: Vec<Part>,
     found: &Found,
+    held: &Holdings,
 ) -> Result<Plan, Hindered> {
     let format = Format::from_text(&found.row.form).ok_or(Fault::Defect("a target of a form that is none"))?;
-    let request = ExportRequest { format, ..request.clone() };
+    let mut request = ExportRequest { format, ..request.clone() };
+    let former = replaced(source, &request, &parts, found).await?;
+    if !former.is_empty() && format != Format::Hl7v2 {
+        request.since_last = false;
+        parts.iter_mut().for_each(|part| part.fresh.clone_from(&part.window));
+    }
+    if let Some(vouched) = &mut request.vouched {
+        vouched.replaces = former;
+    }
     let mut out = Memory::default();
     let (summary, digest) = export::write(source, &request, &parts, &mut out).await?;
     let folder = found.row.target.as_deref().and_then(|name| source.engine.shared().config.targets.get(name));
@@ -204,7 +219,7 @@ async fn files(
     let parcels: Vec<Planned> = out
         .files
         .into_iter()
-        .filter(|_| summary.entries > 0)
+        .filter(|(_, bytes)| !bytes.is_empty() && (summary.entries > 0 || format == Format::Hl7v2))
         .map(|(name, bytes)| {
             let carrier = match format {
                 _ if folder => Carrier::File(format!("{export}-{}", name.replace('/', "-"))),
@@ -213,11 +228,19 @@ async fn files(
             };
             let mut hasher = Hasher::default();
             hasher.update(&bytes);
-            let (id, hash) = (Uuid::new_v5(&export.0, name.as_bytes()), hex(&hasher.finish()));
+            let hash = hex(&hasher.finish());
+            // A message is known by its control id, which is the same whenever that state of its document is sent.
+            let control_id = (!folder && format == Format::Hl7v2).then(|| control_id(&bytes)).flatten();
+            let id = match control_id {
+                Some(control_id) => Uuid::new_v5(&found.row.patient.0, control_id.as_bytes()),
+                None => Uuid::new_v5(&export.0, name.as_bytes()),
+            };
             let class = format.text().to_owned();
             let sent = Sent { id, class, resource: Value::Null, update: false, hash, carries: Vec::new() };
             Planned { sent: vec![sent], bundle: false, ready: Some(Ready::written(carrier, &bytes)) }
         })
+        // Of what was sent before, what was acknowledged is there.
+        .filter(|planned| planned.sent.iter().any(|one| held.get(&one.id).is_none_or(|held| held.hash.is_empty())))
         .collect();
     let resources = parcels.len() as u64;
     let covered = match request.is_picked() {

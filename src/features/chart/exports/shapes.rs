@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::model::State;
 use crate::features::channels::Class;
+use crate::features::chart::filing::Told;
+pub use crate::features::chart::vouched::{Attestation, Summary};
 use crate::kernel::base::{ChannelId, EntryId, ItemId, PatientId, ThingId, UserId};
 use crate::kernel::engine::shape::{Reason, Text, Time};
 
@@ -34,26 +36,15 @@ pub struct Selection {
     pub to: Option<String>,
 }
 
-/// What is said of one plan item, in the words of whoever drafts.
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Summary {
-    /// The plan item.
-    pub item: ItemId,
-    /// In short.
-    #[schemars(with = "Text")]
-    pub text: String,
-    /// Who wrote it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<UserId>,
-}
-
-/// Drafts an export to a configured target.
+/// Drafts an export: to a configured target, or as a file that is taken out once it is attested.
 #[derive(JsonSchema)]
 pub struct DraftExport {
     /// Whose record.
     pub patient: PatientId,
     /// A configured target.
-    pub target: String,
+    pub target: Option<String>,
+    /// The form of a file instead: any but `proof`, which shows what is there and needs nobody to stand for it.
+    pub format: Option<String>,
     /// Of what.
     #[serde(flatten)]
     pub selection: Selection,
@@ -160,20 +151,8 @@ pub struct AttestReply {
     pub state: State,
 }
 
-/// Somebody stands for it.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-pub struct Attestation {
-    /// Who.
-    pub by: UserId,
-    /// When.
-    #[schemars(with = "Time")]
-    pub at: String,
-    /// In their words.
-    pub statement: String,
-}
-
 /// How far a filing is.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Parcels the receiver has.
     pub done: i64,
@@ -309,6 +288,23 @@ pub struct Withdrawn {
     pub export: ThingId,
     /// Why.
     pub reason: String,
+}
+
+/// Body of `export.failed`: a receiver did not take all of an attested export. What follows from `format` on is what was to be filed; the
+/// receiver may have a part of it.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Failed {
+    /// This entry.
+    pub id: EntryId,
+    /// The export.
+    pub export: ThingId,
+    /// As `outcome.code` of the export: why. The receiver's own words stand in the export only.
+    pub outcome: String,
+    /// Requests or messages the receiver acknowledged, of how many.
+    pub parcels: Progress,
+    #[serde(flatten)]
+    /// What was to be filed.
+    pub told: Told,
 }
 
 /// Body of `export.superseded`: another export was filed in the place of one.

@@ -136,6 +136,12 @@ impl Spool {
         Ok(Self { engine, files, held: Arc::default() })
     }
 
+    /// Whose exports they are.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,28 +9,23 @@ use uuid::Uuid;
 
 use super::refer::{Target, clean, full_url, referred, resolve_or_name};
 use super::scene::Scene;
-use super::sections::{self, Section};
+use super::sections::{self, Section, Sections};
 use super::sink::{Gathered, Piece};
 use super::{gather, signature};
-use crate::features::channels::narrative;
 use crate::features::chart::export::Single;
 use crate::features::chart::source::{Part, Source};
-use crate::features::chart::{ExportRequest, ExportSummary, Out};
+use crate::features::chart::transcript::is_nothing_new;
+use crate::features::chart::vouched::composition;
+use crate::features::chart::{ExportRequest, ExportSummary, Out, Vouched};
 use crate::kernel::base::world::rfc3339_millis;
-use crate::kernel::base::{Fault, Micros, Stop, UserId};
+use crate::kernel::base::{Fault, Stop};
 use crate::kernel::crypto::canonical;
 use crate::kernel::log;
 
-/// That somebody stands for a document.
-#[derive(Clone, Copy)]
-pub(in crate::features::chart) struct Attestation {
-    /// Who.
-    pub user: UserId,
-    /// When.
-    pub at: Micros,
-}
+/// What is written where there is nothing new: a document has a Composition, so a Bundle without entries is none.
+const NOTHING_NEW: &[u8] = b"{\"resourceType\":\"Bundle\",\"type\":\"collection\"}\n";
 
-/// Writes a document nobody has attested.
+/// Writes a document.
 pub(in crate::features::chart) async fn document(
     source: &Source<'_>,
     request: &ExportRequest,
@@ -39,31 +34,35 @@ pub(in crate::features::chart) async fn document(
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let gathered = gather(source, request, parts).await?;
     let summary = gathered.summary;
-    let bundle = signed(source, request, parts, &gathered, &[]).await?;
     let mut file = Single::begin(out, "document.json")?;
+    if is_nothing_new(request, summary) {
+        file.write(NOTHING_NEW)?;
+        return Ok((summary, file.finish()));
+    }
+    let bundle = signed(source, request, parts, &gathered).await?;
     file.write(&canonical(&bundle))?;
     file.write(b"\n")?;
     Ok((summary, file.finish()))
 }
 
-/// The signed document of what was gathered, attested by those.
+/// The signed document of what was gathered.
 ///
 /// # Errors
 /// Sealed, no document key, or the record's.
-pub(in crate::features::chart) async fn signed(
+async fn signed(
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[Part],
     gathered: &Gathered,
-    attested: &[Attestation],
 ) -> Result<Value, Stop> {
     let shared = source.engine.shared();
     let key = log::document::key(&shared.db, &shared.vault).await?;
     let sections = sections::all(source, request, parts, gathered).await?;
     let scene = &gathered.scene;
-    let (id, composition) = (shared.world.id(), shared.world.id());
+    let random = || (shared.world.id(), shared.world.id());
+    let (composition, id) = request.vouched.as_ref().map_or_else(random, Vouched::document);
     let entries = Entries { scene, pieces: &gathered.pieces, composition, reached: HashSet::new() };
-    let whole = Whole { source, gathered, attested, composition };
+    let whole = Whole { source, request, gathered, composition };
     let entry = entries.all(whole.composition(&sections));
     let when = rfc3339_millis(scene.now);
     let mut bundle = json!({
@@ -82,27 +81,32 @@ pub(in crate::features::chart) async fn signed(
 struct Whole<'w> {
     source: &'w Source<'w>,
     gathered: &'w Gathered,
-    attested: &'w [Attestation],
+    request: &'w ExportRequest,
     composition: Uuid,
 }
 
 impl Whole<'_> {
     /// The Composition, references as `Type/<our id>`.
-    fn composition(&self, sections: &[Section]) -> Value {
+    fn composition(&self, sections: &Sections) -> Value {
         let Gathered { scene, pieces, .. } = self.gathered;
         let restricted = pieces.iter().any(|piece| piece.resource["meta"]["security"][0]["code"] == "R");
         let author = scene.people.reference(self.source.subject.user);
-        let who = author["display"].as_str().unwrap_or_default().to_owned();
         let made = rfc3339_millis(scene.now);
-        let attester = self.attested.iter().map(|one| {
-            json!({ "mode": "professional", "time": rfc3339_millis(one.at), "party": scene.people.reference(one.user) })
+        let attester = self
+            .request
+            .attestations()
+            .iter()
+            .map(|one| json!({ "mode": "professional", "time": one.at, "party": scene.people.reference(one.by) }));
+        let former = self.request.vouched.iter().flat_map(|vouched| &vouched.replaces);
+        let former = former.map(|former| {
+            json!({ "code": "replaces", "targetIdentifier": { "system": scene.system, "value": composition(*former) } })
         });
         let title = "Conversation record";
         json!({
             "resourceType": "Composition",
-            "text": narrative(&[title, &format!("Made {made} by {who}.")]),
+            "text": sections.about,
             "identifier": { "system": scene.system, "value": self.composition },
-            "status": "final",
+            "status": if self.request.replaces() { "amended" } else { "final" },
             "type": {
                 "coding": [
                     { "system": "http://loinc.org", "code": "56444-3", "display": "Healthcare communication Document" },
@@ -122,8 +126,9 @@ impl Whole<'_> {
             "confidentiality": if restricted { "R" } else { "N" },
             "attester": attester.collect::<Vec<_>>(),
             "custodian": scene.people.organization_reference(),
+            "relatesTo": former.collect::<Vec<_>>(),
             "event": [{ "period": self.period(), "detail": [scene.plan()] }],
-            "section": sections.iter().map(Section::json).collect::<Vec<_>>(),
+            "section": sections.all.iter().map(Section::json).collect::<Vec<_>>(),
         })
     }
 

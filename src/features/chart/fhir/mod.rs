@@ -8,7 +8,6 @@ mod attached;
 mod bundle;
 mod document;
 mod people;
-mod readable;
 pub(super) mod refer;
 mod scene;
 mod sections;
@@ -17,6 +16,7 @@ pub(super) mod sink;
 mod surveyed;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod verify;
 mod writing;
 
@@ -67,12 +67,14 @@ pub(super) async fn gather(source: &Source<'_>, request: &ExportRequest, parts: 
     sink::bounded(taken.summary)?;
     // Whoever exports is named by what is made of it.
     survey.people.insert(source.subject.user);
+    survey.people.extend(request.vouching());
     let scene = scene(source, parts, survey).await?;
     let again = changed_again(source, request, parts, &scene).await?;
+    let sent_again = again.keys().copied().collect();
     let mut pieces = Pieces::default();
     {
         let (scene, about, taken, sink) = (&scene, &about, &taken, &mut pieces);
         Writing { source, request, scene, parts, about, again, taken, sink }.all().await?;
     }
-    Ok(Gathered { scene, pieces: pieces.pieces, summary: taken.summary, counts: taken.channels })
+    Ok(Gathered { scene, pieces: pieces.pieces, summary: taken.summary, again: sent_again })
 }

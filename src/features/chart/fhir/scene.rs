@@ -10,13 +10,16 @@ use uuid::Uuid;
 use super::bundle::Subject;
 use super::people::People;
 use super::refer::search;
-use crate::features::care_plan::{Kind, Standing};
+use crate::features::care_plan::{Kind, Standing, with_source};
 use crate::features::chart::survey::{Item, Survey};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, ThingId, UserId};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::{Access, Audience, Holder, PersonKind};
+
+/// Members of a CarePlan that are told by its items.
+const OF_ITEMS: [&str; 4] = ["addresses", "goal", "activity", "careTeam"];
 
 /// All that is known when the first message is written.
 pub(in crate::features::chart) struct Scene {
@@ -28,6 +31,8 @@ pub(in crate::features::chart) struct Scene {
     pub(super) people: People,
     /// What imports brought of plan items, as it came.
     pub(super) sources: HashMap<ItemId, Value>,
+    /// The CarePlan that was imported, as it came; null if there were none or several.
+    pub(super) plan_source: Value,
     pub now: Micros,
 }
 
@@ -64,7 +69,7 @@ impl Scene {
         Uuid::new_v5(&self.patient.0, b"CareTeam")
     }
 
-    pub(super) fn plan(&self) -> Value {
+    pub(in crate::features::chart) fn plan(&self) -> Value {
         self.plan_id().map_or(Value::Null, |id| json!({ "reference": format!("CarePlan/{id}") }))
     }
 
@@ -308,8 +313,13 @@ impl Scene {
                 .filter_map(|item| self.item(item.current.id))
                 .collect()
         };
+        let mut source = self.plan_source.clone();
+        if let Some(members) = source.as_object_mut() {
+            // What it holds became items, and they say how they stand.
+            OF_ITEMS.iter().for_each(|name| drop(members.remove(*name)));
+        }
         let activities = of(&[Kind::Activity]).into_iter().map(|activity| json!({ "reference": activity }));
-        Some(json!({
+        let plan = json!({
             "resourceType": "CarePlan",
             "identifier": [{ "system": self.system, "value": id }],
             "status": "active",
@@ -325,7 +335,8 @@ impl Scene {
             "addresses": of(&[Kind::Problem, Kind::Barrier]),
             "goal": of(&[Kind::Goal]),
             "activity": activities.collect::<Vec<_>>(),
-        }))
+        });
+        Some(with_source(plan, &source))
     }
 
     /// The header Communication of a conversation: what its messages are part of.

@@ -1,7 +1,7 @@
 //! Where resources go: streamed into a transaction Bundle, or gathered in memory for a document or a target.
 //! Does not know what resources the record gives. References are still `Type/<our id>` when they arrive here.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -76,8 +76,8 @@ pub(in crate::features::chart) struct Gathered {
     pub pieces: Vec<Piece>,
     /// What was counted.
     pub summary: ExportSummary,
-    /// Entries taken of each channel.
-    pub counts: BTreeMap<ChannelId, u64>,
+    /// Entries its receiver has in an older state, by channel and position.
+    pub again: BTreeSet<(ChannelId, i64)>,
 }
 
 /// Resources on their way into a [`Gathered`].

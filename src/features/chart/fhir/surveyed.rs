@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::people::People;
 use super::scene::{History, Scene};
 use crate::features::care_plan;
@@ -90,12 +92,20 @@ pub(super) async fn scene(source: &Source<'_>, parts: &[Part], mut survey: Surve
     let people = People::load(&mut cx, source.patient, &survey.people).await?;
     let shared = source.engine.shared();
     let (tx, vault) = cx.log();
-    let kept = care_plan::kept(tx, vault, source.patient).await?.into_iter();
+    let kept = care_plan::kept(tx, vault, source.patient).await?;
+    let plans: Vec<&str> = kept.iter().filter(|kept| kept.kind == "CarePlan").map(|kept| kept.json.as_str()).collect();
+    // Of several plans none is the one that ours goes on with.
+    let plan_source = match plans[..] {
+        [plan] => serde_json::from_str(plan).unwrap_or_default(),
+        _ => Value::Null,
+    };
     // What is not JSON after all was kept for somebody to look at, not to be sent.
+    let kept = kept.into_iter();
     let sources = kept.filter_map(|kept| Some((kept.item?, serde_json::from_str(&kept.json).ok()?))).collect();
     let deployment = shared.vault.deployment();
     let system = shared.config.export.identifier_system.clone().unwrap_or_else(|| format!("urn:uuid:{deployment}"));
-    Ok(Scene { system, deployment, patient: source.patient, access, survey, people, sources, now: cx.now() })
+    let (patient, now) = (source.patient, cx.now());
+    Ok(Scene { system, deployment, patient, access, survey, people, sources, plan_source, now })
 }
 
 /// Messages the receiver has in an older state, by channel and position: they are sent again though they are not new.

@@ -4,9 +4,12 @@ use uuid::Uuid;
 
 use super::message::{Act, Document, Loinc, Patient, PatientNumber, Person};
 use super::{Group, conversation_id};
+use crate::features::channels::chart_text;
 use crate::features::chart::source::Source;
 use crate::features::chart::transcript::block::Entry;
 use crate::features::chart::transcript::{Body, Book, plain};
+use crate::features::chart::vouched::{Attestation, NOBODY, sentence};
+use crate::features::chart::{ExportRequest, Vouched};
 use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
 use crate::kernel::log::Fact;
@@ -23,12 +26,13 @@ pub struct Composer<'b> {
     restricted: bool,
     name: String,
     takes_cancel: bool,
+    vouched: Option<&'b Vouched>,
 }
 
 impl<'b> Composer<'b> {
     /// For one channel.
-    pub fn new(source: &Source<'_>, book: &'b Book, channel: ChannelId) -> Self {
-        let settings = &source.engine.shared().config.export.hl7v2;
+    pub fn new(source: &Source<'_>, request: &'b ExportRequest, book: &'b Book, channel: ChannelId) -> Self {
+        let settings = super::settings(source, request);
         let identity = book.identity();
         let mut numbers: Vec<PatientNumber> = Vec::new();
         for one in identity.into_iter().flat_map(|identity| &identity.identifiers) {
@@ -53,7 +57,8 @@ impl<'b> Composer<'b> {
         };
         let audience = book.access().channels.get(&channel).map(|channel| channel.audience);
         let restricted = audience == Some(Audience::Named);
-        Self { book, channel, patient, restricted, name: book.channel_name(channel), takes_cancel: settings.cancel }
+        let (name, takes_cancel) = (book.channel_name(channel), settings.cancel);
+        Self { book, channel, patient, restricted, name, takes_cancel, vouched: request.vouched.as_ref() }
     }
 
     /// Whose documents they are.
@@ -82,12 +87,42 @@ impl<'b> Composer<'b> {
 
     /// Lines above the text: what a reader has to know who sees the text alone.
     fn head(&self, title: &str, item: Option<&(Uuid, String)>) -> String {
-        let item = item.map(|(_, title)| format!("Care plan item: {title}\n")).unwrap_or_default();
-        format!("{title}\nPatient: {}\n{item}All times are UTC.\n\n", self.patient.name)
+        let named = item.map(|(_, title)| format!("Care plan item: {title}\n")).unwrap_or_default();
+        let mut head = format!("{title}\nPatient: {}\n{named}All times are UTC.\n", self.patient.name);
+        for one in self.attestations() {
+            head.push_str(&format!("{}\n", sentence(&self.person(one.by).described(), one)));
+        }
+        if self.attestations().is_empty() {
+            head.push_str(&format!("{NOBODY}\n"));
+        }
+        if let Some(summary) = item.and_then(|(id, _)| self.vouched?.summary(ItemId(*id))) {
+            let by = summary.by.map(|by| format!(", by {}", self.person(by).described())).unwrap_or_default();
+            head.push_str(&format!("In short{by}: {}\n", summary.text));
+        }
+        head.push('\n');
+        chart_text(&head.replace("\r\n", "\n").replace('\r', "\n"))
+    }
+
+    fn attestations(&self) -> &[Attestation] {
+        self.vouched.map_or(&[], |vouched| vouched.attestations.as_slice())
+    }
+
+    /// Who stands for a document, and since when.
+    fn attested(&self) -> Vec<(Person, Micros)> {
+        let dated = |one: &Attestation| Some((self.person(one.by), parse_rfc3339(&one.at).ok()?));
+        self.attestations().iter().filter_map(dated).collect()
+    }
+
+    /// The number of a document that takes the place of another: no two are the same (chapter 9).
+    fn replacement(&self, original: Uuid, version: i64) -> Uuid {
+        let export = self.vouched.filter(|vouched| !vouched.replaces.is_empty()).map(|vouched| vouched.export);
+        let by = export.map(|export| format!(" {export}")).unwrap_or_default();
+        Uuid::new_v5(&original, format!("{version}{by}").as_bytes())
     }
 
     /// A note, or what was said of it later.
-    pub fn note(&self, fact: &Fact, entry: &Entry, version: i64) -> Result<Document, Fault> {
+    /// A note that the receiver `had` is sent again in its place, with who stands for it now.
+    pub fn note(&self, fact: &Fact, entry: &Entry, version: i64, had: bool) -> Result<Document, Fault> {
         let body = Body::of(fact)?;
         let author = self.person(fact.by);
         let note = &*fact.event == "note.logged";
@@ -97,6 +132,10 @@ impl<'b> Composer<'b> {
             Some(marker) if note => (Act::Original, marker, None),
             Some(parent) => (Act::Addendum, fact.id.0, Some(parent)),
             None => (Act::Original, fact.id.0, None),
+        };
+        let (act, id, parent) = match act {
+            Act::Original if had => (Act::Replacement, self.replacement(id, fact.seq), Some(id)),
+            _ => (act, id, parent),
         };
         let item = self.titled(self.item(fact));
         let heading = entry.heading.plain();
@@ -115,7 +154,7 @@ impl<'b> Composer<'b> {
             documented: fact.at,
             text: self.head(&title, item.as_ref()) + &plain::text(entry),
             authors: vec![author],
-            attested: None,
+            attested: self.attested(),
             item,
             restricted: self.restricted,
             title,
@@ -129,8 +168,8 @@ impl<'b> Composer<'b> {
         let (act, id, parent) = match group.had {
             false => (Act::Original, original, None),
             true if gone && self.takes_cancel => (Act::Cancel, original, Some(original)),
-            // A replacement has a number of its own (chapter 9); what it replaces is named as it was first.
-            true => (Act::Replacement, Uuid::new_v5(&original, group.version.to_string().as_bytes()), Some(original)),
+            // What it replaces is named as it was first.
+            true => (Act::Replacement, self.replacement(original, group.version), Some(original)),
         };
         let titled = self.titled(item);
         let title = format!("Care team conversation \"{}\", {day}", self.name);
@@ -156,7 +195,7 @@ impl<'b> Composer<'b> {
             activity: times().min().unwrap_or_default(),
             documented: times().max().unwrap_or_default(),
             authors: writers.into_iter().map(|user| self.person(user)).collect(),
-            attested: None,
+            attested: self.attested(),
             item: titled,
             restricted: self.restricted,
             title,

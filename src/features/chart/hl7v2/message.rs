@@ -49,6 +49,15 @@ pub struct Person {
     pub profession: Option<String>,
 }
 
+impl Person {
+    /// Name and profession, for people to read.
+    #[must_use]
+    pub fn described(&self) -> String {
+        let profession = self.profession.as_deref().map(|words| format!(", {words}")).unwrap_or_default();
+        format!("{}{profession}", self.name)
+    }
+}
+
 /// A number of the patient at some place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PatientNumber {
@@ -93,8 +102,9 @@ pub struct Document {
     pub documented: Micros,
     /// Everyone who wrote, in order.
     pub authors: Vec<Person>,
-    /// Who attests it, when; without it the document is documented (`DO`), not authenticated (`AU`).
-    pub attested: Option<(Person, Micros)>,
+    /// Who attests it, when; without anybody the document is documented (`DO`), not authenticated (`AU`). Whose signature the law of a
+    /// place asks for (`LA`) is not known here.
+    pub attested: Vec<(Person, Micros)>,
     /// The care plan item: id, title.
     pub item: Option<(Uuid, String)>,
     /// For a listed part of the team only.
@@ -246,6 +256,9 @@ fn document_number(id: Uuid, settings: &Hl7v2) -> String {
 fn txa(document: &Document, settings: &Hl7v2) -> String {
     let authors = people(&document.authors, settings);
     let parent = document.parent.map(|parent| document_number(parent, settings)).unwrap_or_default();
+    // Name and time of each (*PPN*, component 15).
+    let signed = document.attested.iter().map(|(who, at)| format!("{}^^{}", person(who, settings), timestamp(*at)));
+    let signed: Vec<String> = signed.collect();
     let fields = [
         "1".into(),
         document.class.into(),
@@ -263,16 +276,12 @@ fn txa(document: &Document, settings: &Hl7v2) -> String {
         String::new(),
         String::new(),
         one_line(&document.title),
-        if document.attested.is_some() { "AU".into() } else { "DO".into() },
+        if document.attested.is_empty() { "DO".into() } else { "AU".into() },
         if document.restricted { "R".into() } else { "U".into() },
         if document.act == Act::Cancel { "CA".into() } else { "AV".into() },
         String::new(),
         String::new(),
-        document
-            .attested
-            .as_ref()
-            .map(|(who, at)| format!("{}^^{}", person(who, settings), timestamp(*at)))
-            .unwrap_or_default(),
+        signed.join("~"),
     ];
     format!("TXA|{}", fields.join("|")).trim_end_matches('|').to_owned()
 }

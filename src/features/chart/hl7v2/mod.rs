@@ -4,7 +4,6 @@
 //! as a replacement, whole. Events of plan, team and channel are no documents: a chart has no reader for them.
 //! Does not know: MLLP, connections, who receives it.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "MLLP targets are going to read answers with it"))]
 pub mod ack;
 mod compose;
 pub mod message;
@@ -17,6 +16,7 @@ use super::source::{Part, Source, Walk};
 use super::transcript::block::{Entry, Sort};
 use super::transcript::{Book, Page};
 use super::{ExportRequest, ExportSummary, Out};
+use crate::kernel::base::config::Hl7v2;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, ThingId};
 use crate::kernel::crypto::Hasher;
@@ -35,12 +35,18 @@ pub async fn export(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let mut files = Files { out, hasher: Hasher::default(), written: 0 };
-    let settings = source.engine.shared().config.export.hl7v2.clone();
+    let settings = settings(source, request);
     let summary = documents(source, request, parts, &mut |document, patient, now| {
         files.write(&message(&document, patient, &settings, now))
     })
     .await?;
     Ok((summary, files.hasher.finish()))
+}
+
+/// As the site sends messages, and as the receiver of these takes them.
+fn settings(source: &Source<'_>, request: &ExportRequest) -> Hl7v2 {
+    let config = &source.engine.shared().config;
+    config.export.hl7v2.towards(request.target.as_deref().and_then(|name| config.targets.get(name)))
 }
 
 /// Numbered files, hashed one after the other.
@@ -75,7 +81,8 @@ pub async fn documents(
 ) -> Result<ExportSummary, Stop> {
     let book = Book::open(source, request, parts).await?;
     let summary = book.summary();
-    if summary.entries == 0 && !parts.iter().any(|part| book.is_changed_again(part)) {
+    let changed = || request.replaces() || parts.iter().any(|part| book.is_changed_again(part));
+    if summary.entries == 0 && !changed() {
         return Ok(summary);
     }
     for part in parts {
@@ -122,7 +129,7 @@ async fn channel(
     part: &Part,
     taker: &mut Taker<'_>,
 ) -> Result<(), Stop> {
-    let composer = Composer::new(source, book, part.begun.id);
+    let composer = Composer::new(source, request, book, part.begun.id);
     let mut groups: BTreeMap<ItemId, Group> = BTreeMap::new();
     let mut key = None;
     let mut walk = Walk::writing(source, part.begun.id, &part.window);
@@ -140,12 +147,13 @@ async fn channel(
                 key = now;
             }
             let entry = page.entry(book, fact)?;
-            let state = State::of(book, part, fact);
+            let state = State::of(book, request, part, fact);
             match entry.sort {
                 Sort::Event => {}
                 Sort::Discussion => {
-                    if state.touched {
-                        let document = composer.note(fact, &entry, state.version)?;
+                    // What was added to a note stands as it was sent: nothing takes its place.
+                    if state.touched && (&*fact.event == "note.logged" || !state.had) {
+                        let document = composer.note(fact, &entry, state.version, state.had)?;
                         taker(document, composer.patient(), book.now())?;
                     }
                 }
@@ -184,12 +192,16 @@ struct State {
 }
 
 impl State {
-    fn of(book: &Book, part: &Part, fact: &Fact) -> Self {
+    fn of(book: &Book, request: &ExportRequest, part: &Part, fact: &Fact) -> Self {
         let newest = book.newest_change(ThingId(fact.id.0));
         let horizon = part.coverage.horizon(fact.seq);
         let fresh = part.fresh.iter().any(|[from, to]| (*from..=*to).contains(&fact.seq));
         let changed = horizon.is_some_and(|had| newest.is_some_and(|newest| newest > had));
-        Self { touched: fresh || changed, had: horizon.is_some(), version: newest.unwrap_or(0).max(fact.seq) }
+        Self {
+            touched: fresh || changed || request.replaces(),
+            had: horizon.is_some(),
+            version: newest.unwrap_or(0).max(fact.seq),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn document(text: &str, act: Act) -> Document {
         activity: 1_772_464_200_000_000,
         documented: 1_772_467_320_000_000,
         authors: vec![person("Maja Lindqvist"), person("Ada |Osei^")],
-        attested: None,
+        attested: Vec::new(),
         item: Some((Uuid::from_u128(3), "Systolic & diastolic".into())),
         restricted: false,
         title: "Telephone call".into(),
@@ -193,14 +193,21 @@ fn events_name_their_parent_and_an_attested_document_is_authenticated() {
         assert_eq!(read.0.iter().any(|fields| fields[0] == "OBX"), act != Act::Cancel);
     }
     let attested = Document {
-        attested: Some((person("Dr. Osei"), 1_772_467_320_000_000)),
+        attested: vec![
+            (person("Dr. Osei"), 1_772_467_320_000_000),
+            (person("Lead | of nursing"), 1_772_467_380_000_000),
+        ],
         restricted: true,
         ..document("Text", Act::Original)
     };
     let read = Read::of(&message(&attested, &patient(), &settings(), 0));
     assert_eq!((read.get("TXA", 17), read.get("TXA", 18)), ("AU", "R"));
-    let signer: Vec<&str> = read.get("TXA", 22).split('^').collect();
-    assert_eq!((signer[1], signer[14]), ("Dr. Osei", "20260302160200.000+0000"));
+    let signers: Vec<Vec<&str>> = read.get("TXA", 22).split('~').map(|one| one.split('^').collect()).collect();
+    let signers: Vec<(&str, &str)> = signers.iter().map(|one| (one[1], one[14])).collect();
+    assert_eq!(
+        signers,
+        [("Dr. Osei", "20260302160200.000+0000"), ("Lead \\F\\ of nursing", "20260302160300.000+0000")]
+    );
 }
 
 #[test]

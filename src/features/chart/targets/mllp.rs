@@ -2,8 +2,6 @@
 //! One message is in flight on a connection, which is kept until something goes wrong on it. A message that was not acknowledged goes
 //! again with the same bytes, so the same MSH-10, by which the receiver knows it.
 
-mod ack;
-
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +13,9 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 use super::Outcome;
+use super::outcome::tidy;
 use super::trust;
+use crate::features::chart::hl7v2::ack::{self, Ack};
 use crate::kernel::base::config::targets::MllpTarget;
 
 /// Begins a frame.
@@ -27,6 +27,10 @@ const CR: u8 = 0x0D;
 const ACK_BYTES_MAX: usize = 64 << 10;
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Characters of what a receiver says that are shown.
+const WORDS_CHARS_MAX: usize = 2000;
+/// Error conditions of table 0357 that pass: application record locked, application internal error.
+const PASSING: &[&str] = &["206", "207"];
 
 /// Both directions of a connection, with TLS or without.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -79,14 +83,14 @@ impl Peer {
             Err(Silence::Ended) => return Outcome::again("The receiver closed the connection without an answer."),
             Err(Silence::Broken(words)) => return Outcome::again(words),
         };
-        match ack::read(&bytes) {
-            None => Outcome::again("The answer is no acknowledgement."),
-            Some(ack) if ack.control_id != control_id => {
+        match ack::ack(&bytes) {
+            Err(words) => Outcome::again(words),
+            Ok(ack) if ack.control_id != control_id => {
                 Outcome::again("The answer is for another message (MSA-2 is not our MSH-10).")
             }
-            Some(ack) => {
+            Ok(ack) => {
                 *kept = Some(stream);
-                ack.outcome()
+                outcome(&ack)
             }
         }
     }
@@ -133,6 +137,17 @@ impl Peer {
     }
 }
 
+/// What an acknowledgement comes to: fhir-mapping section 10.
+fn outcome(ack: &Ack) -> Outcome {
+    let words = tidy(&format!("{} {}", ack.code, ack.words), WORDS_CHARS_MAX);
+    let passes = !ack.errors.is_empty() && ack.errors.iter().all(|error| PASSING.contains(&error.as_str()));
+    match ack.code.as_str() {
+        "AA" | "CA" => Outcome::Done { remote: Vec::new(), words },
+        "AE" | "CE" if passes => Outcome::again(words),
+        _ => Outcome::stopped("refused", words),
+    }
+}
+
 /// What stands between the next start and end. Bytes outside a frame are none of it.
 async fn frame_of(stream: &mut dyn Stream) -> Result<Vec<u8>, Silence> {
     let mut read: Vec<u8> = Vec::new();
@@ -151,6 +166,60 @@ async fn frame_of(stream: &mut dyn Stream) -> Result<Vec<u8>, Silence> {
             && let Some(length) = read[from..].windows(2).position(|pair| pair == [END, CR])
         {
             return Ok(read[from + 1..from + length].to_vec());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(lines: &str) -> Option<(String, &'static str, String)> {
+        let ack = ack::ack(lines.as_bytes()).ok()?;
+        let id = ack.control_id.clone();
+        Some(match outcome(&ack) {
+            Outcome::Done { words, .. } => (id, "done", words),
+            Outcome::Again { words, .. } => (id, "again", words),
+            Outcome::Stopped { words, .. } => (id, "stopped", words),
+            _ => panic!("an acknowledgement comes to nothing else"),
+        })
+    }
+
+    #[test]
+    fn every_code_comes_to_what_it_should() {
+        let head = "MSH|^~\\&|CHART|R|US|R|20260302||ACK|1|P|2.5.1\r";
+        for (rest, outcome, words) in [
+            ("MSA|AA|ID\r", "done", "AA"),
+            ("MSA|CA|ID\r", "done", "CA"),
+            (
+                "MSA|AE|ID\rERR|||207^Application internal error^HL70357|E||||try \\F\\ later\r",
+                "again",
+                "AE try | later",
+            ),
+            ("MSA|CE|ID\rERR|||206^Locked^HL70357|E\r", "again", "CE Locked"),
+            ("MSA|AE|ID\rERR|||101^Missing^HL70357|E|||diagnostic|no patient\r", "stopped", "AE no patient"),
+            ("MSA|AE|ID\rERR|||207^^|E\rERR|||204^Unknown key^HL70357|E\r", "stopped", "AE 207^^; Unknown key"),
+            ("MSA|AE|ID|only here\r", "stopped", "AE only here"),
+            ("MSA|AE|ID|two\\.br\\lines\r", "stopped", "AE two lines"),
+            ("MSA|AR|ID\rERR|||207^Busy^HL70357|E\r", "stopped", "AR Busy"),
+            ("MSA|CR|ID\r", "stopped", "CR"),
+        ] {
+            let expected = Some(("ID".to_owned(), outcome, words.to_owned()));
+            assert!(told(&format!("{head}{rest}")) == expected, "{rest}: {:?}", told(&format!("{head}{rest}")));
+        }
+        for none in ["", "MSH", "no HL7", "MSA|AA|ID", head, &format!("{head}MSA|XX|ID\r")] {
+            assert!(told(none).is_none(), "{none}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_receiver_sends_comes_to_something(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), tail in "[A-Z0-9|^~\\\\&\r\n ]{0,80}") {
+            for answer in [bytes, format!("MSH|^~\\&|{tail}\rMSA|AE|1|{tail}\rERR|{tail}").into_bytes()] {
+                if let Ok(ack) = ack::ack(&answer) {
+                    drop(outcome(&ack));
+                }
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ mod folder;
 mod http;
 mod mllp;
 mod outcome;
+pub mod parcel;
 mod patient;
 mod pull;
 mod remote;
@@ -20,11 +21,10 @@ mod trust;
 use std::collections::BTreeMap;
 
 pub use fhir::Capabilities;
+pub use parcel::{Outcome, Parcel, ParcelKind, Remote};
 pub use patient::Resolved;
 pub use pull::{PullReport, pull};
 pub use smart::public_keys;
-
-pub use super::exports::parcel::{Outcome, Parcel, ParcelKind, Remote};
 
 use crate::kernel::base::World;
 use crate::kernel::base::config::targets::{Target, Targets};

@@ -83,8 +83,10 @@ impl Line {
 /// Which part of a transcript a section is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Chapter {
-    /// Patient, period, who exported, who attests.
+    /// Patient, period, who exported.
     Head,
+    /// Who stands for it.
+    Attestation,
     /// Care plan items discussed.
     Items,
     /// One channel's entries.

@@ -3,10 +3,12 @@
 use super::block::{Block, Chapter, Line, Sheet};
 use super::body::{count, time, told_time};
 use super::gather::{Gathered, is_fresh};
+use super::team::team;
 use super::tell::{RETRACTED, Telling, WITHHELD};
-use super::{Attestation, Part, Source};
+use super::{Part, Source};
 use crate::features::channels::{Amended, Words};
 use crate::features::chart::ExportRequest;
+use crate::features::chart::vouched::NOBODY;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, UserId};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::{Audience, ChannelKind, Holder};
@@ -29,20 +31,20 @@ fn section(sheet: &mut dyn Sheet, chapter: Chapter, at: usize) -> Result<(), Fau
     sheet.put(Block::Section { chapter, anchor: anchor.into(), title: Line::ours(title) })
 }
 
-fn table(sheet: &mut dyn Sheet, caption: &str, columns: &[&str], rows: Vec<Vec<Line>>) -> Result<(), Fault> {
+/// A table with all of its rows.
+pub fn table(sheet: &mut dyn Sheet, caption: &str, columns: &[&str], rows: Vec<Vec<Line>>) -> Result<(), Fault> {
     let columns = columns.iter().map(|name| (*name).to_owned()).collect();
     sheet.put(Block::Table { caption: caption.into(), columns })?;
     rows.into_iter().try_for_each(|row| sheet.put(Block::Row(row)))?;
     sheet.put(Block::TableEnd)
 }
 
-/// Title, contents, patient, period, who exported, who attests.
+/// Title, contents, patient, period, who exported.
 pub fn head(
     telling: &Telling<'_>,
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[&Part],
-    attestations: &[Attestation],
     sheet: &mut dyn Sheet,
 ) -> Result<(), Fault> {
     let gathered = telling.gathered;
@@ -50,6 +52,7 @@ pub fn head(
     let name = identity.map(|identity| identity.name.clone()).unwrap_or_default();
     let mut contents = vec![
         ("about".to_owned(), Line::ours("About this transcript")),
+        ("attestation".to_owned(), Line::ours("Attestation")),
         ("items".to_owned(), Line::ours("Care plan items discussed")),
     ];
     contents
@@ -82,8 +85,7 @@ pub fn head(
     let deployment = source.engine.shared().vault.deployment();
     fact("Deployment", Some(Line::ours(deployment.to_string())));
     sheet.put(Block::Facts(facts))?;
-    sheet.put(Block::Paragraph(Line::ours("All times are UTC. Each entry has its number in its channel and shows what it says now; earlier versions stand under \"Changes and retractions\".")))?;
-    attested(attestations, sheet)
+    sheet.put(Block::Paragraph(Line::ours("All times are UTC. Each entry has its number in its channel and shows what it says now; earlier versions stand under \"Changes and retractions\".")))
 }
 
 fn asked(request: &ExportRequest) -> String {
@@ -102,12 +104,33 @@ fn asked(request: &ExportRequest) -> String {
     if asked.is_empty() { "the whole record".into() } else { asked.join(", ") }
 }
 
-fn attested(attestations: &[Attestation], sheet: &mut dyn Sheet) -> Result<(), Fault> {
-    for Attestation { who, at, statement } in attestations {
-        let line = Line::ours("Attested by ").told(who).and(format!(" on {}: ", told_time(at))).told(statement);
-        sheet.put(Block::Paragraph(line))?;
+/// Who stands for it, since when, in which words; that nobody does.
+pub fn attestation(telling: &Telling<'_>, request: &ExportRequest, sheet: &mut dyn Sheet) -> Result<(), Fault> {
+    let title = Line::ours("Attestation");
+    sheet.put(Block::Section { chapter: Chapter::Attestation, anchor: "attestation".into(), title })?;
+    for one in request.attestations() {
+        let who = Line::ours("Attested by ").with(telling.author(one.by));
+        sheet.put(Block::Paragraph(who.and(format!(" on {}: ", told_time(&one.at))).told(&one.statement)))?;
+    }
+    if request.attestations().is_empty() {
+        sheet.put(Block::Paragraph(Line::ours(NOBODY)))?;
     }
     Ok(())
+}
+
+/// What whoever drafted it says in short of its items.
+fn summaries(telling: &Telling<'_>, request: &ExportRequest, sheet: &mut dyn Sheet) -> Result<(), Fault> {
+    let summaries = request.vouched.iter().flat_map(|vouched| &vouched.summaries);
+    let rows: Vec<Vec<Line>> = summaries
+        .map(|one| {
+            let by = one.by.map(|by| telling.author(by)).unwrap_or_default();
+            vec![telling.item(one.item), Line::theirs(&one.text), by]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    table(sheet, "In short, by whoever drafted this", &["Care plan item", "Summary", "Written by"], rows)
 }
 
 fn owner(telling: &Telling<'_>, owner: Option<&Holder>) -> Line {
@@ -122,10 +145,11 @@ fn owner(telling: &Telling<'_>, owner: Option<&Holder>) -> Line {
 }
 
 /// Care plan items discussed.
-pub fn items(telling: &Telling<'_>, sheet: &mut dyn Sheet) -> Result<(), Fault> {
+pub fn items(telling: &Telling<'_>, request: &ExportRequest, sheet: &mut dyn Sheet) -> Result<(), Fault> {
     let gathered = telling.gathered;
     let title = Line::ours("Care plan items discussed");
     sheet.put(Block::Section { chapter: Chapter::Items, anchor: "items".into(), title })?;
+    summaries(telling, request, sheet)?;
     let discussed: Vec<(ItemId, u64)> = gathered
         .survey
         .items
@@ -191,9 +215,10 @@ pub fn tasks(telling: &Telling<'_>, sheet: &mut dyn Sheet) -> Result<(), Fault> 
     table(sheet, "Tasks of these channels as they stand at the time of this transcript", &columns, rows)
 }
 
-/// People, their part, and from when to when they could read.
+/// The team, then everyone who wrote or could read, and from when to when.
 pub fn participants(telling: &Telling<'_>, parts: &[Part], sheet: &mut dyn Sheet) -> Result<(), Fault> {
     section(sheet, Chapter::Participants, 1)?;
+    team(telling, parts, sheet)?;
     let gathered = telling.gathered;
     let channels =
         || parts.iter().filter_map(|part| Some((part.begun.id, gathered.access.channels.get(&part.begun.id)?)));
@@ -294,8 +319,11 @@ fn versions(telling: &Telling<'_>, fact: &Fact, changes: &[Fact], sheet: &mut dy
     Ok(())
 }
 
+/// What is said where there are no gaps.
+pub const NOTHING_LEFT_OUT: &str = "Nothing is left out.";
+
 /// What is not here, and why.
-pub fn gaps(telling: &Telling<'_>, parts: &[Part], sheet: &mut dyn Sheet) -> Result<(), Fault> {
+pub fn gaps(telling: &Telling<'_>, parts: &[Part], files: &[Line], sheet: &mut dyn Sheet) -> Result<(), Fault> {
     section(sheet, Chapter::Gaps, 3)?;
     let gathered = telling.gathered;
     let mut lines: Vec<Line> = Vec::new();
@@ -329,9 +357,9 @@ pub fn gaps(telling: &Telling<'_>, parts: &[Part], sheet: &mut dyn Sheet) -> Res
         }
     }
     if lines.is_empty() {
-        lines.push(Line::ours("Nothing is left out."));
+        lines.push(Line::ours(NOTHING_LEFT_OUT));
     }
-    lines.push(Line::ours("Files are named with their size and SHA-256; their content goes with a proof."));
+    lines.extend_from_slice(files);
     lines.into_iter().try_for_each(|line| sheet.put(Block::Paragraph(line)))
 }
 

@@ -10,7 +10,7 @@ use crate::kernel::base::{ChannelId, ItemId, ThingId, UserId};
 use crate::kernel::log::Fact;
 
 /// Headings of the kinds that are told this way.
-const HEADINGS: [(&str, &str); 14] = [
+const HEADINGS: [(&str, &str); 18] = [
     ("plan_item.added", "Care plan item added"),
     ("plan_item.changed", "Care plan item changed"),
     ("plan_item.closed", "Care plan item closed"),
@@ -23,6 +23,10 @@ const HEADINGS: [(&str, &str); 14] = [
     ("patient.registered", "Patient registered"),
     ("patient.changed", "Record of the patient changed"),
     ("export.filed", "Filed"),
+    ("export.attested", "Export attested"),
+    ("export.withdrawn", "Attested export taken back"),
+    ("export.superseded", "Export replaced by another"),
+    ("export.failed", "Not taken by the receiver"),
     ("checkin.scheduled", "Check-ins scheduled"),
     ("break_glass.opened", "Opened in an emergency"),
 ];

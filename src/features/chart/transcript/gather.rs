@@ -82,6 +82,7 @@ impl Gathered {
         }
         gathered.users.extend(gathered.survey.people.iter().copied());
         gathered.users.insert(source.subject.user);
+        gathered.users.extend(request.vouching());
         gathered.users.extend(gathered.access.members.keys());
         let channels = parts.iter().filter_map(|part| gathered.access.channels.get(&part.begun.id));
         gathered.users.extend(channels.flat_map(|channel| channel.readers.keys()).copied());

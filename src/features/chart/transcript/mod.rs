@@ -7,41 +7,49 @@
 pub mod block;
 mod body;
 mod book;
-mod chapters;
+pub mod chapters;
 mod details;
 mod gather;
 pub mod html;
-#[expect(dead_code, reason = "the section texts of the document Bundle are going to be made of it")]
 pub mod narrative;
 mod page;
 pub mod pdf;
 mod people;
 pub mod plain;
+mod team;
 mod tell;
 #[cfg(test)]
 pub mod tests;
 mod work;
 
+use std::collections::BTreeSet;
+
 use super::export::Single;
 use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Out};
-use crate::kernel::base::{Code, Fault, Refusal, Stop};
+use crate::kernel::base::{ChannelId, Code, Fault, Refusal, Stop};
 use crate::kernel::log::Fact;
 use block::{Block, Chapter, Line, Sheet};
-pub use body::Body;
+pub use body::{Body, told_time};
 pub use book::{Book, Page};
 use gather::Gathered;
 use page::Beside;
 use tell::Telling;
 
-/// Somebody stands for what is filed.
-pub struct Attestation {
-    /// Name, profession, role, as they stood then.
-    pub who: String,
-    /// When, RFC 3339.
-    pub at: String,
-    /// What they declared.
-    pub statement: String,
+/// What a form tells besides what is new.
+pub struct Besides {
+    /// Entries that are told again, for what became of them.
+    pub again: BTreeSet<(ChannelId, i64)>,
+    /// Where the content of files is.
+    pub files: Vec<Line>,
+}
+
+impl Besides {
+    /// Of a form that has no place for files.
+    fn readable() -> Self {
+        let files = "Files are named with their size and SHA-256; their content goes with a proof.";
+        Self { again: BTreeSet::new(), files: vec![Line::ours(files)] }
+    }
 }
 
 /// Writes it as one page of HTML.
@@ -51,9 +59,14 @@ pub async fn html(
     parts: &[Part],
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
-    let mut page = html::Page::new(Single::begin(out, "transcript.html")?);
-    let summary = write(source, request, parts, &[], &mut page).await?;
-    Ok((summary, page.finish()?))
+    let gathered = Gathered::from(source, request, parts).await?;
+    let file = Single::begin(out, "transcript.html")?;
+    if is_nothing_new(request, gathered.summary) {
+        return Ok((gathered.summary, file.finish()));
+    }
+    let mut page = html::Page::new(file);
+    tell(source, request, parts, &Besides::readable(), &gathered, &mut page).await?;
+    Ok((gathered.summary, page.finish()?))
 }
 
 /// Writes it on paper.
@@ -67,22 +80,35 @@ pub async fn pdf(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let gathered = Gathered::from(source, request, parts).await?;
-    if gathered.summary.entries > pdf::ENTRIES_MAX {
-        let detail = format!(
-            "A PDF holds at most {} entries, and these are {}. Take a part: `from` and `to` (--from, --to).",
-            pdf::ENTRIES_MAX,
-            gathered.summary.entries
-        );
-        return Err(Refusal::new(Code::TooLarge).field("from").detail(&detail).into());
+    bounded(gathered.summary.entries)?;
+    if is_nothing_new(request, gathered.summary) {
+        return Ok((gathered.summary, Single::begin(out, "transcript.pdf")?.finish()));
     }
     let mut pile = pdf::Pile::default();
-    tell(source, request, parts, &[], &gathered, &mut pile).await?;
+    tell(source, request, parts, &Besides::readable(), &gathered, &mut pile).await?;
     let (now, progress) = (gathered.now, source.progress.clone());
     let printed = tokio::task::spawn_blocking(move || pile.print(now, &progress)).await;
     let bytes = printed.map_err(|_| Fault::Defect("a PDF could not be laid out"))??;
     let mut file = Single::begin(out, "transcript.pdf")?;
     file.write(&bytes)?;
     Ok((gathered.summary, file.finish()))
+}
+
+/// Whether a form that holds what is new has nothing to hold: then it is an empty file.
+pub fn is_nothing_new(request: &ExportRequest, summary: ExportSummary) -> bool {
+    request.since_last && summary.entries == 0
+}
+
+/// More than a paper takes is refused before it is laid out.
+fn bounded(entries: u64) -> Result<(), Refusal> {
+    if entries <= pdf::ENTRIES_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "A PDF holds at most {} entries, and these are {entries}. Take a part: `from` and `to` (--from, --to).",
+        pdf::ENTRIES_MAX
+    );
+    Err(Refusal::new(Code::TooLarge).field("from").detail(&detail))
 }
 
 /// Tells a record to a sheet.
@@ -93,11 +119,11 @@ pub async fn write(
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[Part],
-    attestations: &[Attestation],
+    besides: &Besides,
     sheet: &mut dyn Sheet,
 ) -> Result<ExportSummary, Stop> {
     let gathered = Gathered::from(source, request, parts).await?;
-    tell(source, request, parts, attestations, &gathered, sheet).await?;
+    tell(source, request, parts, besides, &gathered, sheet).await?;
     Ok(gathered.summary)
 }
 
@@ -106,21 +132,26 @@ async fn tell(
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[Part],
-    attestations: &[Attestation],
+    besides: &Besides,
     gathered: &Gathered,
     sheet: &mut dyn Sheet,
 ) -> Result<(), Stop> {
     let telling = Telling { gathered, beside: &Beside::default() };
-    let speaking: Vec<&Part> = parts.iter().filter(|part| gathered.counts_of(part.begun.id).taken > 0).collect();
-    chapters::head(&telling, source, request, &speaking, attestations, sheet)?;
-    chapters::items(&telling, sheet)?;
+    let again = |id| besides.again.range((id, i64::MIN)..=(id, i64::MAX)).map(|(_, seq)| [*seq, *seq]);
+    let speaks = |id| gathered.counts_of(id).taken > 0 || again(id).next().is_some();
+    let speaking: Vec<&Part> = parts.iter().filter(|part| speaks(part.begun.id)).collect();
+    chapters::head(&telling, source, request, &speaking, sheet)?;
+    chapters::attestation(&telling, request, sheet)?;
+    chapters::items(&telling, request, sheet)?;
     for part in &speaking {
-        conversation(source, request, gathered, part, sheet).await?;
+        let mut spans: Vec<[i64; 2]> = part.fresh.iter().copied().chain(again(part.begun.id)).collect();
+        spans.sort_unstable();
+        conversation(source, request, gathered, part, &spans, sheet).await?;
     }
     chapters::tasks(&telling, sheet)?;
     chapters::participants(&telling, parts, sheet)?;
     chapters::changes(source, &telling, parts, sheet).await?;
-    chapters::gaps(&telling, parts, sheet)?;
+    chapters::gaps(&telling, parts, &besides.files, sheet)?;
     chapters::verification(&telling, parts, sheet)?;
     Ok(())
 }
@@ -131,13 +162,14 @@ async fn conversation(
     request: &ExportRequest,
     gathered: &Gathered,
     part: &Part,
+    spans: &[[i64; 2]],
     sheet: &mut dyn Sheet,
 ) -> Result<(), Stop> {
     let channel = part.begun.id;
     let (anchor, title) = (chapters::anchor(channel), Line::theirs(gathered.channel_name(channel)));
     sheet.put(Block::Section { chapter: Chapter::Conversation(channel), anchor, title })?;
     sheet.put(Block::Paragraph(chapters::readers(gathered, part)))?;
-    let mut walk = Walk::writing(source, channel, &part.fresh);
+    let mut walk = Walk::writing(source, channel, spans);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {

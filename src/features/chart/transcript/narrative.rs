@@ -4,11 +4,11 @@
 use super::block::{Entry, Line};
 use super::html::{Place, parts, within};
 
-/// An entry as a row of a table for a FHIR narrative: number, time, author, plan item, what it says. Its columns are
-/// [`ENTRY_COLUMNS`].
-pub fn entry_row(out: &mut String, entry: &Entry) {
+/// An entry as a row of a table for a FHIR narrative: where it stands, time, author, plan item, what it says. Its columns are
+/// [`ENTRY_COLUMNS`]; `channel` is what its channel is called.
+pub fn entry_row(out: &mut String, channel: &Line, entry: &Entry) {
     let place = Place::Narrative;
-    out.push_str(&format!("<tr><td>{}</td><td>{}</td>", entry.number, entry.time));
+    within(out, "<tr><td>", place, channel, &format!(", No. {}</td><td>{}</td>", entry.number, entry.time));
     within(out, "<td>", place, &entry.author, "</td>");
     within(out, "<td>", place, entry.item.as_ref().unwrap_or(&Line::default()), "</td>");
     within(out, "<td><p><b>", place, &entry.heading, "</b></p>");
@@ -19,4 +19,4 @@ pub fn entry_row(out: &mut String, entry: &Entry) {
 }
 
 /// What the cells of [`entry_row`] are.
-pub const ENTRY_COLUMNS: [&str; 5] = ["No.", "Time", "Author", "Care plan item", "Entry"];
+pub const ENTRY_COLUMNS: [&str; 5] = ["Place", "Time", "Author", "Care plan item", "Entry"];

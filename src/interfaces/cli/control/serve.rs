@@ -161,7 +161,10 @@ struct Sent<'s> {
 }
 
 impl Sent<'_> {
-    fn wait<T>(&mut self, work: impl AsyncFnOnce(&mut OwnedReadHalf, &mut OwnedWriteHalf) -> io::Result<T>) -> io::Result<T> {
+    fn wait<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut OwnedReadHalf, &mut OwnedWriteHalf) -> io::Result<T>,
+    ) -> io::Result<T> {
         let (heard, to) = (&mut *self.heard, self.to);
         tokio::task::block_in_place(|| {
             let patient = async {

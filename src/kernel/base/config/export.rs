@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::targets::{Cancel, Message, Target};
+
 /// Chart export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +47,25 @@ pub struct Hl7v2 {
     pub message: Hl7Message,
     /// The receiver takes MDM^T11; else what was taken back is replaced by a notice (T10).
     pub cancel: bool,
+}
+
+impl Hl7v2 {
+    /// As a receiver takes them: what its own section says goes before this one.
+    #[must_use]
+    pub fn towards(&self, target: Option<&Target>) -> Self {
+        let Some(Target::Mllp(receiver)) = target else { return self.clone() };
+        let or = |own: &Option<String>, common: &String| own.clone().unwrap_or_else(|| common.clone());
+        Self {
+            receiving_application: or(&receiver.receiving_application, &self.receiving_application),
+            receiving_facility: or(&receiver.receiving_facility, &self.receiving_facility),
+            message: match receiver.message {
+                Message::Mdm => Hl7Message::Mdm,
+                Message::Oru => Hl7Message::Oru,
+            },
+            cancel: receiver.cancel == Cancel::T11,
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for Hl7v2 {

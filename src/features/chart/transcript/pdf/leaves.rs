@@ -1,7 +1,7 @@
 //! Pages: lines are put one under the other, and a page is drawn when it is full. Which piece of content belongs to which tag is kept until
 //! the end, when the tree of tags is made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use krilla::Document;
 use krilla::geom::Point;
@@ -15,6 +15,8 @@ use crate::kernel::base::Fault;
 /// A4 in points, and its margins.
 const PAGE: (f32, f32) = (595.276, 841.89);
 const MARGIN: f32 = 50.0;
+/// What is between the margins.
+pub const WIDTH: f32 = PAGE.0 - 2.0 * MARGIN;
 /// Of one line, in units of its font size.
 const LINE: f32 = 1.35;
 
@@ -36,6 +38,9 @@ pub struct BlockId(u64);
 struct Placed {
     block: BlockId,
     y: f32,
+    /// Between these ends.
+    left: f32,
+    right: f32,
     look: Look,
     line: Laid,
 }
@@ -89,7 +94,7 @@ impl Leaves {
     pub fn put(&mut self, text: &str, look: Look) -> Result<BlockId, Fault> {
         self.blocks += 1;
         let block = BlockId(self.blocks);
-        let room = (PAGE.0 - 2.0 * MARGIN - look.indent) / look.size;
+        let room = (WIDTH - look.indent) / look.size;
         let laid = lines(&mut self.letters, text, look.bold, room);
         self.y += look.above;
         // A heading does not stand alone at the foot of a page.
@@ -102,9 +107,44 @@ impl Leaves {
                 self.turn()?;
             }
             self.y += look.size * LINE;
-            self.placed.push(Placed { block, y: self.y, look, line });
+            let (left, right) = (MARGIN + look.indent, PAGE.0 - MARGIN);
+            self.placed.push(Placed { block, y: self.y, left, right, look, line });
         }
         Ok(block)
+    }
+
+    /// Puts texts beside each other below what is there, each between its left end and as far as it is wide. What does not fit on the
+    /// page goes on at the same place of the next.
+    pub fn row(&mut self, cells: &[(&str, f32, f32)], look: Look) -> Result<Vec<BlockId>, Fault> {
+        let (height, bottom) = (look.size * LINE, PAGE.1 - MARGIN);
+        let mut waiting = Vec::with_capacity(cells.len());
+        for (text, left, width) in cells {
+            self.blocks += 1;
+            let laid: VecDeque<Laid> = lines(&mut self.letters, text, look.bold, width / look.size).into();
+            waiting.push((BlockId(self.blocks), MARGIN + left, MARGIN + left + width, laid));
+        }
+        self.y += look.above;
+        if self.y + height > bottom {
+            self.turn()?;
+        }
+        loop {
+            let mut lowest = self.y;
+            for (block, left, right, laid) in &mut waiting {
+                let (block, left, right, mut y) = (*block, *left, *right, self.y);
+                while y + height <= bottom
+                    && let Some(line) = laid.pop_front()
+                {
+                    y += height;
+                    self.placed.push(Placed { block, y, left, right, look, line });
+                }
+                lowest = lowest.max(y);
+            }
+            self.y = lowest;
+            if waiting.iter().all(|(_, _, _, laid)| laid.is_empty()) {
+                return Ok(waiting.into_iter().map(|(block, ..)| block).collect());
+            }
+            self.turn()?;
+        }
     }
 
     /// Draws the page and begins the next.
@@ -113,14 +153,13 @@ impl Leaves {
         let settings = PageSettings::from_wh(PAGE.0, PAGE.1).ok_or(SIZE)?;
         let mut page = self.document.start_page_with(settings);
         let mut surface = page.surface();
-        for Placed { block, y, look, line } in self.placed.drain(..) {
+        for Placed { block, y, left, right, look, line } in self.placed.drain(..) {
             if line.pieces.iter().all(|piece| piece.glyphs.is_empty()) {
                 continue;
             }
             let content = surface.start_tagged(ContentTag::Span(SpanTag::empty()));
             self.content.entry(block).or_default().push(content);
-            let left = MARGIN + look.indent;
-            let mut x = if line.backwards { (PAGE.0 - MARGIN - line.width * look.size).max(left) } else { left };
+            let mut x = if line.backwards { (right - line.width * look.size).max(left) } else { left };
             for piece in line.pieces {
                 surface.draw_glyphs(Point::from_xy(x, y), &piece.glyphs, piece.font, &piece.text, look.size, false);
                 x += piece.width * look.size;

@@ -5,6 +5,7 @@
 mod leaves;
 mod letters;
 mod lines;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::features::chart::Progress;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Micros};
 use leaves::{Leaves, Look};
+use table::Table;
 
 /// A transcript that is laid out when all of it is there: the library that makes pages stays on one thread.
 #[derive(Default)]
@@ -67,7 +69,7 @@ struct Paper {
     chapters: Vec<TagGroup>,
     outline: Outline,
     title: String,
-    columns: Vec<String>,
+    table: Option<Table>,
     made: Micros,
 }
 
@@ -100,7 +102,7 @@ impl Paper {
             chapters: Vec::new(),
             outline: Outline::new(),
             title: String::new(),
-            columns: Vec::new(),
+            table: None,
             made,
         })
     }
@@ -233,19 +235,22 @@ impl Paper {
             Block::Paragraph(text) => self.paragraph(&isolated(&text), BODY),
             Block::Facts(facts) => self.list(facts.iter().map(|(name, value)| format!("{name}: {}", isolated(value)))),
             Block::Table { caption, columns } => {
-                self.columns = columns;
-                self.paragraph(&caption, STRONG)
+                self.table = Some(Table::new(caption, columns));
+                Ok(())
             }
-            // A row is a list: cells of 8,000 characters do not stand beside each other on paper.
             Block::Row(cells) => {
-                let named = self.columns.clone().into_iter().zip(cells).filter(|(_, cell)| !cell.is_empty());
-                let mut lines = named.map(|(name, cell)| format!("{name}: {}", isolated(&cell)));
-                let first = lines.next().unwrap_or_default();
-                let rest: Vec<String> = lines.collect();
-                self.paragraph(&first, STRONG)?;
-                self.list(rest)
+                if let Some(table) = &mut self.table {
+                    table.push(cells.iter().map(isolated).collect());
+                }
+                Ok(())
             }
-            Block::TableEnd => Ok(()),
+            Block::TableEnd => {
+                if let Some(table) = self.table.take() {
+                    let tagged = table.lay(&mut self.leaves)?;
+                    self.chapter.push(tagged);
+                }
+                Ok(())
+            }
             Block::Entry(entry) => self.entry(&entry),
             Block::Verbatim(text) => self.paragraph(&text, WORDS),
         }
