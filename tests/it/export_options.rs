@@ -184,10 +184,11 @@ async fn each_mistake_gets_a_sentence_and_leaves_nothing() {
         assert!(code == 2 || done.stderr.lines().count() == 1, "{more:?}: {}", done.stderr);
         assert_eq!(listed(house.path("")), before, "{more:?}");
     }
-    for patient in ["urn:a|nobody", unknown, "Ruth"] {
+    let patients = [("urn:a|nobody", "patient: No patient"), (unknown, "no such thing"), ("Ruth", "patient: A patient")];
+    for (patient, words) in patients {
         let done = house.cli(&["export", "--patient", patient, "--format", "ndjson", "--out", &out]).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
-        assert!(done.stderr.contains("patient"), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
     }
     assert_eq!(std::fs::read(house.path("taken")).unwrap(), b"mine");
     // What was refused is no export: the record does not say that something left.
