@@ -184,7 +184,8 @@ async fn each_mistake_gets_a_sentence_and_leaves_nothing() {
         assert!(code == 2 || done.stderr.lines().count() == 1, "{more:?}: {}", done.stderr);
         assert_eq!(listed(house.path("")), before, "{more:?}");
     }
-    let patients = [("urn:a|nobody", "patient: No patient"), (unknown, "no such thing"), ("Ruth", "patient: A patient")];
+    let patients =
+        [("urn:a|nobody", "patient: No patient"), (unknown, "no such thing"), ("Ruth", "patient: A patient")];
     for (patient, words) in patients {
         let done = house.cli(&["export", "--patient", patient, "--format", "ndjson", "--out", &out]).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
@@ -226,7 +227,8 @@ async fn a_target_is_filed_to_by_whoever_attests_and_a_dry_run_files_nothing() {
     let all = export(&desk, &attest).await.json();
     assert_eq!(all["state"], "filed", "{all}");
     let lines = desk.lines(&[]).await;
-    let told: Vec<&Value> = lines.iter().filter(|line| line["data"]["target"] == "drop").collect();
+    let told: Vec<&Value> =
+        lines.iter().filter(|line| line["event"] == "export.filed" && line["data"]["target"] == "drop").collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|line| line["data"]["purpose"] == "Transfer" && line["by"] == desk.officer.id), "{told:?}");
 
