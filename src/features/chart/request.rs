@@ -118,17 +118,6 @@ impl ExportRequest {
         }
     }
 
-    /// Refuses what no entry could answer to.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        between(self.from, self.to)
-    }
-
-    /// Entries were named, and nothing else narrows what goes out.
-    pub(super) const fn names_entries(&self) -> bool {
-        let narrowed = self.items.is_some() || self.classes.is_some() || self.channels.is_some();
-        self.entries.is_some() && !narrowed && self.from.is_none() && self.to.is_none() && !self.since_last
-    }
-
     /// Who attests it.
     pub(super) fn attestations(&self) -> &[Attestation] {
         self.vouched.as_ref().map_or(&[], |vouched| vouched.attestations.as_slice())
@@ -142,6 +131,17 @@ impl ExportRequest {
     /// Everybody who stands for it or wrote what is said in short.
     pub(super) fn vouching(&self) -> impl Iterator<Item = UserId> {
         self.vouched.iter().flat_map(Vouched::people)
+    }
+
+    /// Refuses what no entry could answer to.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        between(self.from, self.to)
+    }
+
+    /// Entries were named, and nothing else narrows what goes out.
+    pub(super) const fn names_entries(&self) -> bool {
+        let narrowed = self.items.is_some() || self.classes.is_some() || self.channels.is_some();
+        self.entries.is_some() && !narrowed && self.from.is_none() && self.to.is_none() && !self.since_last
     }
 
     /// By what it is known what the receiver has already.

@@ -31,11 +31,10 @@ pub(super) fn make() -> Value {
     let time = json!({"type": "string", "format": "date-time"});
     let classes = json!({"type": "array", "items": {"enum": ["care_record", "coordination", "operational"]}});
     let formats = json!({"enum": Format::ALL.map(Format::text)});
-    let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"]}],
+    let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"], "maxProperties": 2}],
         "additionalProperties": false, "properties": {
         "format": formats, "export": {"type": "string", "format": "uuid"}, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
-        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"},
-        "wait": {"type": "boolean"}}});
+        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": asked}}});
     operation["responses"]["202"] = json_answer("With `\"wait\": false`: it is being made", &making());
     operation["parameters"] = json!([id_in_path("patient")]);
