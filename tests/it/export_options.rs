@@ -154,7 +154,8 @@ async fn each_mistake_gets_a_sentence_and_leaves_nothing() {
         (vec![], 2, "--format"),
         (vec!["--format", "ndjson"], 2, "--out"),
         (ndjson(&["--since", "first"]), 2, "last"),
-        (ndjson(&["--attest", "Complete"]), 2, "--target"),
+        (ndjson(&["--attest", "Complete"]), 2, "--attest"),
+        (ndjson(&["--dry-run"]), 2, "--dry-run"),
         (ndjson(&["--target", "drop"]), 2, "--target"),
         (vec!["--target", "drop"], 2, "--attest"),
         (vec!["--target", "drop", "--attest", "Complete", "--dry-run"], 2, "--dry-run"),
@@ -183,10 +184,12 @@ async fn each_mistake_gets_a_sentence_and_leaves_nothing() {
         assert!(code == 2 || done.stderr.lines().count() == 1, "{more:?}: {}", done.stderr);
         assert_eq!(listed(house.path("")), before, "{more:?}");
     }
-    for patient in ["urn:a|nobody", unknown, "Ruth"] {
+    let patients =
+        [("urn:a|nobody", "patient: No patient"), (unknown, "no such thing"), ("Ruth", "patient: A patient")];
+    for (patient, words) in patients {
         let done = house.cli(&["export", "--patient", patient, "--format", "ndjson", "--out", &out]).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
-        assert!(done.stderr.contains("patient"), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
     }
     assert_eq!(std::fs::read(house.path("taken")).unwrap(), b"mine");
     // What was refused is no export: the record does not say that something left.
@@ -224,7 +227,8 @@ async fn a_target_is_filed_to_by_whoever_attests_and_a_dry_run_files_nothing() {
     let all = export(&desk, &attest).await.json();
     assert_eq!(all["state"], "filed", "{all}");
     let lines = desk.lines(&[]).await;
-    let told: Vec<&Value> = lines.iter().filter(|line| line["data"]["target"] == "drop").collect();
+    let told: Vec<&Value> =
+        lines.iter().filter(|line| line["event"] == "export.filed" && line["data"]["target"] == "drop").collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|line| line["data"]["purpose"] == "Transfer" && line["by"] == desk.officer.id), "{told:?}");
 
@@ -371,7 +375,7 @@ async fn verify_names_the_first_bad_entry_and_says_what_it_cannot_know() {
     std::fs::write(path("changed.json"), changed.to_string()).unwrap();
     let done = verify("changed.json").await;
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stdout.contains(&format!("entry {}:", at + 1)), "{}", done.stdout);
+    assert!(done.stdout.contains(&format!("entry {} (", at + 1)), "{}", done.stdout);
 
     let entries = path("proof").join("channels").join(desk.ward.id("staff")).join("entries.ndjson");
     let content = std::fs::read_to_string(&entries).unwrap();

@@ -1,19 +1,20 @@
 //! How far an export has come, on the terminal of whoever waits for it. Nothing is drawn where standard error is no terminal: what reads a
 //! pipe or a log reads sentences.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::features::chart::Progress;
 
 /// How often it is drawn.
 const LOOK: Duration = Duration::from_millis(100);
 /// No name, no word of a record: terminals are read over shoulders, and kept.
-const LINE: &str = "[{bar:32}] {pos} of {len} entries, {per_sec}, {eta} left";
+const LINE: &str = "[{bar:32}] {pos} of {len} entries, {rate}, {eta} left";
 
 /// A bar that is drawn until it is dropped.
 pub struct Bar {
@@ -49,7 +50,11 @@ impl Drop for Bar {
 fn draw(progress: &Progress, ended: &Receiver<()>) {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template(LINE) {
-        bar.set_style(style.progress_chars("=> "));
+        let rate = |state: &ProgressState, line: &mut dyn Write| {
+            // Nobody reads it where it cannot be written.
+            let _ = write!(line, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
     }
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         show(&bar, progress);
@@ -61,7 +66,9 @@ fn draw(progress: &Progress, ended: &Receiver<()>) {
 
 fn show(bar: &ProgressBar, progress: &Progress) -> (u64, u64) {
     let (done, total) = progress.entries();
-    bar.set_length(total);
-    bar.set_position(done);
+    if total > 0 {
+        bar.set_length(total);
+        bar.set_position(done);
+    }
     (done, total)
 }

@@ -23,10 +23,10 @@ pub struct Export {
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
     /// Stand for it with this statement, in the name of `--by`: then it is filed
-    #[arg(long, value_name = "STATEMENT", requires = "target", required_unless_present_any = ["format", "dry_run"])]
+    #[arg(long, value_name = "STATEMENT", requires = "target", conflicts_with = "format", required_unless_present_any = ["format", "dry_run"])]
     pub attest: Option<String>,
     /// Say what the target will keep or lose, and file nothing
-    #[arg(long, requires = "target", conflicts_with = "attest")]
+    #[arg(long, requires = "target", conflicts_with_all = ["attest", "format"])]
     pub dry_run: bool,
     /// Only what this format has not had yet
     #[arg(long, value_enum)]
