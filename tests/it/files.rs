@@ -227,3 +227,19 @@ async fn a_large_file_passes_in_little_memory() {
     }
     assert!(most - before < GROWTH_KB_MAX, "from {before} kB to {most} kB");
 }
+
+both!(a_page_of_ours_opens_files_by_its_cookie_and_no_other_page_does);
+async fn a_page_of_ours_opens_files_by_its_cookie_and_no_other_page_does() {
+    let ward = Ward::open("").await;
+    let file = ward.upload(&ward.nurse, &ward.channel, b"a picture").await.json()["id"].as_str().unwrap().to_owned();
+    ward.carry(&ward.channel, &ward.item, &file).await;
+    let get = async |headers: &str| {
+        let cookie = format!("Cookie: __Host-carethread={}\r\n{headers}", ward.nurse.token);
+        ward.server.request(&format!("GET /v1/channels/{}/files/{file}", ward.channel), &cookie, b"").await.status
+    };
+    assert_eq!(get("Sec-Fetch-Site: same-origin\r\n").await, 200);
+    for other in ["", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n", "Sec-Fetch-Site: none\r\n"] {
+        assert_eq!(get(other).await, 401, "{other}");
+    }
+    assert_eq!(get("Sec-Fetch-Site: same-origin\r\nOrigin: https://evil.example\r\n").await, 403);
+}

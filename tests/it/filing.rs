@@ -13,6 +13,22 @@ async fn site(profile: &str) -> (FhirServer, Desk) {
     (fhir, desk)
 }
 
+both!(what_is_attested_and_taken_back_is_not_filed_and_a_repeat_says_so);
+async fn what_is_attested_and_taken_back_is_not_filed_and_a_repeat_says_so() {
+    let (fhir, desk) = site("full").await;
+    // Two people are to stand for it: the first one's word alone files nothing.
+    let draft = json!({"patient": desk.ward.id("patient"), "target": "ehr", "purpose": "Continuity of care",
+        "attesters": [desk.officer.id, desk.ward.lead.id]});
+    let export = text(&desk.server.run(&desk.officer, "export.draft", draft).await, "export");
+    desk.attest(&export).await;
+    let withdraw = json!({"export": export, "reason": "One day too early", "key": super::chance::fresh_id()});
+    let first = desk.server.run(&desk.officer, "export.withdraw", withdraw.clone()).await;
+    assert_eq!((&first["state"], &first["repeat"]), (&json!("withdrawn"), &Value::Null), "{first}");
+    let again = desk.server.run(&desk.officer, "export.withdraw", withdraw).await;
+    assert_eq!((&again["state"], &again["rev"], &again["repeat"]), (&first["state"], &first["rev"], &json!(true)), "{again}");
+    assert!(fhir.received().await.iter().all(|one| one["method"] == "GET"));
+}
+
 both!(an_attested_export_is_filed_once_and_follows_the_record);
 async fn an_attested_export_is_filed_once_and_follows_the_record() {
     let (fhir, mut desk) = site("full").await;
@@ -187,7 +203,9 @@ async fn an_attested_draft_is_taken_out_as_a_file() {
     let desk = Desk::open("").await;
     let lead = desk.trusted_lead().await;
     let (patient, goal) = (desk.ward.id("patient").to_owned(), desk.ward.id("goal").to_owned());
-    for wrong in [json!({"format": "proof"}), json!({"format": "odd"}), json!({"format": "html", "target": "ehr"}), json!({})] {
+    for wrong in
+        [json!({"format": "proof"}), json!({"format": "odd"}), json!({"format": "html", "target": "ehr"}), json!({})]
+    {
         let mut data = json!({ "patient": patient });
         data.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
         assert_eq!(desk.server.code(&lead, "export.draft", data).await, "invalid", "{wrong}");
@@ -220,5 +238,8 @@ async fn an_attested_draft_is_taken_out_as_a_file() {
     assert!(!file.contains("said as message_unsorted"), "of the chosen item alone: {file}");
     let accounted = desk.server.run(&desk.officer, "disclosure.list", json!({ "patient": patient })).await;
     let told = &list(&accounted, "disclosures")[0];
-    assert_eq!((&told["purpose"], &told["format"], &told["by"]), (&json!("Second opinion"), &json!("ndjson"), &json!(lead.id)));
+    assert_eq!(
+        (&told["purpose"], &told["format"], &told["by"]),
+        (&json!("Second opinion"), &json!("ndjson"), &json!(lead.id))
+    );
 }

@@ -69,6 +69,7 @@ mod bad_input;
 mod chart;
 mod command_line;
 mod day;
+mod export_options;
 mod faults;
 mod files;
 mod filing;

@@ -29,5 +29,5 @@ export {
 } from "./store/sight.ts";
 export { isFinal } from "./store/tasks.ts";
 export { later, millis } from "./time.ts";
-export { Vault, sealingKey, sealingKeyFromPassword } from "./vault.ts";
+export { Vault, sealingKey } from "./vault.ts";
 export { ambient, type Socket, type World } from "./world.ts";

@@ -36,6 +36,8 @@ export interface Session {
     user: string;
     session: string;
     expires_at: string;
+    /** What seals the outbox of this person, base64: see `sealingKey`. */
+    outbox_key: string;
 }
 
 const JSON_BODY = { "Content-Type": "application/json" };

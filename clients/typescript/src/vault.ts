@@ -3,29 +3,17 @@
 import type { Kind, Storage } from "./storage.ts";
 
 const NONCE_BYTES = 12;
-/** What OWASP asks of PBKDF2 with SHA-256 (Password Storage Cheat Sheet). */
-const ROUNDS = 600_000;
 const CIPHER = { name: "AES-GCM", length: 256 } as const;
 
-/** The key that a server handed out, 32 bytes. It cannot be read out of the browser again. */
-export async function sealingKey(bytes: Uint8Array<ArrayBuffer>): Promise<CryptoKey> {
-    return crypto.subtle.importKey("raw", bytes, CIPHER, false, ["encrypt", "decrypt"]);
-}
-
 /**
- * A key from what a person knows, where the server hands none out: it can be had again only by whoever enters the
- * password.
+ * The key that the server hands out at sign-in (`outbox_key`, base64 of 32 bytes): the same for the same person every
+ * time, whatever becomes of their password. It cannot be read out of the browser again.
  */
-export async function sealingKeyFromPassword(user: string, password: string): Promise<CryptoKey> {
-    const text = new TextEncoder();
-    const known = await crypto.subtle.importKey("raw", text.encode(password), "PBKDF2", false, ["deriveKey"]);
-    const how = {
-        name: "PBKDF2",
-        hash: "SHA-256",
-        salt: text.encode(`carethread/outbox/v1 ${user}`),
-        iterations: ROUNDS,
-    };
-    return crypto.subtle.deriveKey(how, known, CIPHER, false, ["encrypt", "decrypt"]);
+export async function sealingKey(outboxKey: string): Promise<CryptoKey> {
+    const bytes = Uint8Array.from(atob(outboxKey), (letter) => letter.charCodeAt(0));
+    const key = await crypto.subtle.importKey("raw", bytes, CIPHER, false, ["encrypt", "decrypt"]);
+    bytes.fill(0);
+    return key;
 }
 
 export class Vault {

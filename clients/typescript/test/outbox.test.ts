@@ -5,7 +5,7 @@ import { ops } from "./contract.ts";
 import { FakeServer, type Fate } from "./fake-server.ts";
 import { FakeWorld } from "./fake-world.ts";
 
-const key = () => sealingKey(new Uint8Array(32).fill(7));
+const key = () => sealingKey(btoa("7".repeat(32)));
 
 /** Pages of one person, one after the other, over the same storage and server. */
 async function scene() {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
     MemoryStorage,
+    PatientStore,
     Refused,
     Vault,
     byTicket,
@@ -100,8 +101,26 @@ describe("a server", () => {
         expect(connection.state).toMatchObject({ why: "signed_out", refusal: { code: "unauthenticated" } });
     });
 
+    it("has an open record catch up on what was said while the line was gone, also where nothing had come before", async () => {
+        const { connection } = client({ url: house.url, signIn: { token: lead.token }, world: house.world() });
+        const ready = () => connection.state.name === "live";
+        connection.start();
+        await until("it is live", ready);
+        const store = new PatientStore(connection, { user: lead.id, family: false, patient: place.patient });
+        await store.refresh();
+        await until("all of it is here", () => store.whole);
+        connection.stop();
+        await house.run(lead, "message.post", { channel: place.staff, item: place.whole, text: "Said meanwhile" });
+        connection.start();
+        await until("it is live again", ready);
+        const said = () => [...store.sight.said.values()].some((one) => one.versions.some(({ text }) => text === "Said meanwhile"));
+        await until("it is in the record", said);
+        store.close();
+        connection.stop();
+    });
+
     it("may be killed under somebody who writes: nothing is lost, nothing doubled, all in order", async () => {
-        const storage: [MemoryStorage, CryptoKey] = [new MemoryStorage(), await sealingKey(new Uint8Array(32).fill(3))];
+        const storage: [MemoryStorage, CryptoKey] = [new MemoryStorage(), await sealingKey(btoa("3".repeat(32)))];
         let { connection, outbox } = own(lead, storage);
         const watcher = own(lead);
         const heard: number[] = [];

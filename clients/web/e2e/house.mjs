@@ -12,7 +12,7 @@ import { serve } from "./serve.mjs";
 
 const PROGRAM = process.env.CARETHREAD_BIN ?? "";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const ROOMY = "[files]\ndisk_percent_max = 100\n[limits]\ncommands_per_second = 100000\ncommands_burst = 100000\nsockets_per_user = 500\nsockets_per_address = 1000\n";
+export const ROOMY = "[files]\ndisk_percent_max = 100\n[limits]\ncommands_per_second = 100000\ncommands_burst = 100000\nsockets_per_user = 500\nsockets_per_address = 1000\n";
 export const PASSWORD = "slow rivers carry stones";
 
 async function freePort() {
@@ -38,7 +38,7 @@ export class House {
         house.page = await serve({ serverPort: house.port, tls: join(house.folder, "data/tls") });
         house.browser = await chromium.launch({
             executablePath: CHROMIUM,
-            args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+            args: ["--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         });
         return house;
     }

@@ -11,7 +11,8 @@ const post = (text) => house.run("tomasz", "message.post", { channel: staff, ite
 
 const scripts = readdirSync(new URL("../dist/assets/", import.meta.url)).filter((name) => name.endsWith(".js"));
 const size = scripts.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(`../dist/assets/${name}`, import.meta.url))).length, 0);
-console.log(`script: ${(size / 1024).toFixed(1)} KiB gzip in ${scripts.length} file(s)`);
+const first = gzipSync(readFileSync(new URL("../dist/assets/index.js", import.meta.url))).length;
+console.log(`script: ${(first / 1024).toFixed(1)} KiB gzip at first, ${(size / 1024).toFixed(1)} KiB in all ${scripts.length} files`);
 
 const cold = await house.visit();
 const paint = await cold.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);

@@ -1,10 +1,13 @@
 // Pictures of every page, for docs/screens: looked at by people after each change of the page. Usage: CARETHREAD_BIN=... node e2e/screens.mjs [FOLDER]
-import { mkdirSync } from "node:fs";
-import { House } from "./house.mjs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { House, ROOMY } from "./house.mjs";
 
 const folder = process.argv[2] ?? new URL("../../../docs/screens/", import.meta.url).pathname;
 mkdirSync(folder, { recursive: true });
-const house = await House.open();
+const out = mkdtempSync(join(tmpdir(), "carethread-screens-"));
+const house = await House.open(`${ROOMY}[targets.hospital]\nkind = "folder"\npath = "${out}"\nformat = "fhir-document"\n`);
 const { staff, shared, items } = await house.ruth();
 const hours = (n) => new Date(Date.now() + n * 3_600_000).toISOString();
 await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Ada works until 18:00. Nobody can drive Ruth to physiotherapy or to the 1 December visit. The bus stop is 400 m away, too far with the frame." });
@@ -17,6 +20,9 @@ await house.run("maja", "task.start", { task: overdue.id, rev: 1 });
 await house.run("maja", "message.post", { channel: shared, item: items.ride, text: "A driver fetches Ruth at the door on the 24th and the 27th. Please be there at one." });
 await house.run("ada", "message.post", { channel: shared, item: items.ride, text: "I can be there on both days. Thank you." });
 
+const draft = await house.run("tomasz", "export.draft", { patient: house.ward.patient, target: "hospital", purpose: "Going home on Friday", summaries: [{ item: items.ride, text: "Door-to-door rides booked for 24 and 27 November, 13:15. 1 December: waiting list, answer Monday noon." }] });
+await house.run("tomasz", "plan_item.change", { item: items.pills, rev: 1, detail: "Metformin at half the dose until the eGFR on 3 December." });
+
 const pages = [
     ["start", "#/"],
     ["messages", house.patient("messages", staff)],
@@ -24,6 +30,9 @@ const pages = [
     ["item", house.patient("plan", items.ride)],
     ["board", house.patient("board")],
     ["note", house.patient("note")],
+    ["chart", house.patient("chart", draft.export)],
+    ["drift", house.patient("drift")],
+    ["mails", house.patient("mails")],
 ];
 async function take(name, who, more, list) {
     const page = await house.signIn(who, more);
@@ -37,7 +46,8 @@ async function take(name, who, more, list) {
 }
 await take("", "maja", { width: 1280, height: 800 }, pages);
 await take("-dark", "maja", { width: 1280, height: 800, colorScheme: "dark" }, pages.slice(1, 2));
-await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4]]);
+await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4], ["chart", house.patient("chart")], ["filing", house.patient("chart", draft.export)], pages[7]]);
 await take("-family", "ada", { width: 390, height: 780 }, [pages[2], ["plan", house.patient("plan")]]);
 console.log(house.faults);
 await house.close();
+rmSync(out, { recursive: true, force: true });

@@ -1,5 +1,6 @@
 // The built page, served as the server serves it: over TLS, under the same policy, with everything else handed through to a running server.
 // Usage: node e2e/serve.mjs SERVER_PORT [PORT] [TLS_FOLDER]
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:https";
 import { connect } from "node:tls";
@@ -19,6 +20,17 @@ export async function serve({ serverPort, tls, port = 0 }) {
     // A browser says where its page is from; the server knows its own address only.
     const headers = (given) => ({ ...given, host: `localhost:${target.port}`, ...(given.origin ? { origin: `https://localhost:${target.port}` } : {}) });
 
+    let down = false;
+    /** Another build: one file is other, and the worker knows it by its sum. */
+    let replaced;
+    const other = (file) => {
+        if (replaced && file.endsWith(replaced.file)) return replaced.body;
+        if (!replaced || !file.endsWith("sw.js")) return undefined;
+        const sum = createHash("sha256").update(replaced.body).digest("base64");
+        const worker = readFileSync(join(DIST, "sw.js"), "utf8");
+        const at = worker.indexOf(`"${replaced.file}":"sha256-`);
+        return worker.slice(0, at) + worker.slice(at).replace(/sha256-[^"]+/, `sha256-${sum}`).replace(/BUILD="[^"]+"/, 'BUILD="another"');
+    };
     const page = createServer(own, (asked, answer) => {
         const path = new URL(asked.url, "https://localhost").pathname;
         if (path.startsWith("/v1/") || path === "/readyz") {
@@ -32,7 +44,8 @@ export async function serve({ serverPort, tls, port = 0 }) {
         }
         const file = normalize(path === "/" ? "/index.html" : path);
         try {
-            const body = readFileSync(join(DIST, file));
+            if (down) return void asked.socket.destroy();
+            const body = other(file) ?? readFileSync(join(DIST, file));
             answer.writeHead(200, { "Content-Type": TYPES[extname(file)] ?? "application/octet-stream", "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
             answer.end(body);
         } catch {
@@ -47,12 +60,16 @@ export async function serve({ serverPort, tls, port = 0 }) {
             if (head.length > 0) on.write(head);
             on.pipe(socket).pipe(on);
         });
-        const end = () => (on.destroy(), socket.destroy(), lines.delete(end));
-        lines.add(end);
+        const end = () => (on.destroy(), socket.destroy(), lines.delete(line));
+        const line = { end, silence: (both) => (on.unpipe(socket), on.pause(), both && (socket.unpipe(on), socket.pause())) };
+        lines.add(line);
         for (const side of [on, socket]) side.on("error", end).on("close", end);
     });
     await new Promise((listening) => page.listen(port, "127.0.0.1", listening));
-    return { port: page.address().port, target, cut: () => lines.forEach((end) => end()), close: () => (lines.forEach((end) => end()), page.close()) };
+    const cut = () => lines.forEach(({ end }) => end());
+    /** Lines stay open and carry nothing any more: no answers, or nothing either way. */
+    const silence = (both) => lines.forEach((line) => line.silence(both));
+    return { port: page.address().port, target, cut, silence, down: (is) => (down = is), replace: (file, body) => (replaced = file && { file, body }), close: () => (cut(), page.close()) };
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -9,7 +9,7 @@ use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, hl7v2, proof, transcript};
 use crate::features::files;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{ChannelId, Fault, FileId, Stop};
+use crate::kernel::base::{ChannelId, Fault, FileId, Refusal, Stop};
 use crate::kernel::crypto::chain;
 use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
@@ -29,11 +29,20 @@ pub async fn export(
     request: ExportRequest,
     out: &mut dyn Out,
 ) -> Result<ExportSummary, Stop> {
-    let source = Source { engine, subject, patient: request.patient };
-    let begun = engine.run_internal(subject.clone(), BEGIN, beginning(&request)).await?;
+    let source = Source { engine, subject, patient: request.patient, progress: out.progress() };
+    request.check()?;
+    let mut beginning = beginning(&request);
+    if let Some(items) = &request.items {
+        beginning.insert("items".into(), items.iter().map(|id| Value::from(id.to_string())).collect());
+    }
+    let begun = engine.run_internal(subject.clone(), BEGIN, beginning).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;
+    source.reckon(request.format, &parts);
     let (summary, digest) = write(&source, &request, &parts, out).await?;
+    if request.names_entries() && summary.entries == 0 {
+        return Err(Refusal::not_found().field("entries").into());
+    }
     out.finish()?;
     let filing = Filing {
         patient: request.patient,
@@ -55,6 +64,7 @@ pub async fn export(
         },
     };
     engine.run_internal(subject.clone(), FILE, members(&filing)?).await?;
+    source.progress.end();
     Ok(summary)
 }
 
@@ -142,7 +152,7 @@ async fn ndjson(
     let mut summary = ExportSummary::default();
     for part in parts {
         let before = summary.entries;
-        let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+        let mut walk = Walk::writing(source, part.begun.id, &part.fresh);
         loop {
             let facts = walk.next().await?;
             if facts.is_empty() {
@@ -227,7 +237,7 @@ async fn entries(
     let (mut disclosed, mut carried): (Vec<[u64; 2]>, BTreeSet<FileId>) = (Vec::new(), BTreeSet::new());
     writer.begin_entries(part.begun.id)?;
     let about = source.about(request, std::slice::from_ref(part)).await?;
-    let mut walk = Walk::new(source, part.begun.id, &part.fresh);
+    let mut walk = Walk::writing(source, part.begun.id, &part.fresh);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Format, sql};
-use crate::kernel::base::{ChannelId, EntryId, Fault, Micros, PatientId, Refusal, Stop, UserId};
+use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, Micros, PatientId, Refusal, Stop, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Reply, Write};
-use crate::kernel::log::{Fact, site};
+use crate::kernel::log::{Fact, ThingKind, site};
 use crate::kernel::policy::{self, Access, Basis, Interval, Object, Permit, Right, Subject};
 
 /// An export was filed.
@@ -125,7 +125,7 @@ pub(super) fn scope<'a>(
     readable.collect()
 }
 
-/// `export.begin`: data {patient, format, channels?}.
+/// `export.begin`: data {patient, format, channels?, items?}.
 pub(super) async fn begin(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let fields = Fields(data);
     let patient: PatientId = fields.required_id("patient")?;
@@ -138,6 +138,12 @@ pub(super) async fn begin(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop
     let chosen = |id: &ChannelId| asked.as_ref().is_none_or(|asked| asked.contains(id));
     if !asked.iter().flatten().all(|id| scope.iter().any(|(known, _)| known == id)) {
         return Err(Refusal::not_found().field("channels").into());
+    }
+    for item in fields.get("items").map(|_| fields.ids::<ItemId>("items")).transpose()?.into_iter().flatten() {
+        let thing = cx.ledger().thing(item.into()).await?;
+        if thing.is_none_or(|thing| thing.patient != patient || thing.kind != ThingKind::PlanItem) {
+            return Err(Refusal::not_found().field("items").into());
+        }
     }
     let (mut channels, mut heads) = (Vec::with_capacity(scope.len()), Vec::with_capacity(scope.len()));
     for (id, spans) in scope {

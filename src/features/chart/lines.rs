@@ -1,5 +1,5 @@
 //! Checks an `ndjson` file offline, as far as it goes: it is in order and without gaps. It holds no random numbers and no signature, so that
-//! its words are what was recorded is shown by a proof folder only, and this says so.
+//! its words are what was recorded is shown by a proof folder only, and this says so; the record itself knows the SHA-256 of the file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::proof::{ChannelVerdict, Flaw};
 use crate::kernel::base::world::{parse_rfc3339, rfc3339};
 use crate::kernel::base::{ChannelId, EntryId, Micros, UserId};
-use crate::kernel::crypto::{Hash, from_base64};
+use crate::kernel::crypto::{Hash, Hasher, from_base64, hex};
 
 /// Faults that are listed.
 const FLAWS_MAX: usize = 1000;
@@ -27,6 +27,8 @@ pub struct LinesVerdict {
     pub entries: u64,
     /// The newest entry's time.
     pub until: Option<Micros>,
+    /// SHA-256 of the file, hex: the entry `export.filed` of the record has that of the file that was written.
+    pub sha256: String,
     /// What does not hold; none if it is clean.
     pub faults: Vec<Flaw>,
 }
@@ -50,7 +52,8 @@ impl fmt::Display for LinesVerdict {
         if let Some(until) = self.until {
             write!(f, " up to {}", rfc3339(until))?;
         }
-        f.write_str("; not signed: only a proof shows that their words are unaltered")
+        f.write_str("; order and completeness only: it is not signed, words are proven by a proof bundle")?;
+        write!(f, "\nSHA-256 {}: the same in the entry `export.filed` means that no byte was changed", self.sha256)
     }
 }
 
@@ -85,13 +88,14 @@ struct Place {
 /// A sentence when it cannot be read, or its first line is no entry.
 pub fn verify_lines(mut file: impl BufRead) -> Result<LinesVerdict, String> {
     let mut check = Check::default();
-    let mut number = 0_u64;
+    let (mut number, mut hasher) = (0_u64, Hasher::default());
     loop {
         let mut line = Vec::new();
         let read = std::io::Read::take(&mut file, LINE_BYTES_MAX).read_until(b'\n', &mut line);
         if read.map_err(|error| format!("It cannot be read: {error}"))? == 0 {
-            return Ok(check.verdict());
+            return Ok(check.verdict(hex(&hasher.finish())));
         }
+        hasher.update(&line);
         number += 1;
         match serde_json::from_slice::<Line>(&line) {
             Ok(line) if line.kind == "event" && line.data.is_object() => check.take(line),
@@ -99,7 +103,16 @@ pub fn verify_lines(mut file: impl BufRead) -> Result<LinesVerdict, String> {
             _ => check.flaw(None, None, &format!("line {number}: no entry of a record")),
         }
         if check.faults.len() >= FLAWS_MAX {
-            return Ok(check.verdict());
+            // The digest of the whole does not matter any more, and is still that of the whole.
+            let mut rest = vec![0; 1 << 16];
+            loop {
+                match std::io::Read::read(&mut file, &mut rest)
+                    .map_err(|error| format!("It cannot be read: {error}"))?
+                {
+                    0 => return Ok(check.verdict(hex(&hasher.finish()))),
+                    read => hasher.update(&rest[..read]),
+                }
+            }
         }
     }
 }
@@ -155,7 +168,7 @@ impl Check {
         flaws.iter().for_each(|reason| self.flaw(Some(channel), Some(seq), reason));
     }
 
-    fn verdict(self) -> LinesVerdict {
+    fn verdict(self, sha256: String) -> LinesVerdict {
         let channels = self.places.iter().map(|(channel, place)| ChannelVerdict {
             channel: *channel,
             size: place.size,
@@ -165,6 +178,7 @@ impl Check {
             channels: channels.collect(),
             entries: self.places.values().map(|place| place.size).sum(),
             until: self.places.values().map(|place| place.at).max(),
+            sha256,
             faults: self.faults,
         }
     }
@@ -197,9 +211,9 @@ mod tests {
         let lines = [line(1, 1), line(1, 2), line(2, 3), line(2, 4)];
         let verdict = verify_lines(lines.join("\n").as_bytes()).unwrap();
         assert!(verdict.is_clean());
-        let said = "2 channels, 4 entries: in order and without gaps up to 2026-03-02T10:00:04.000000Z; not signed: only a proof shows \
-            that their words are unaltered";
-        assert_eq!(verdict.to_string(), said);
+        let said = "2 channels, 4 entries: in order and without gaps up to 2026-03-02T10:00:04.000000Z; order and completeness only: it is \
+            not signed, words are proven by a proof bundle";
+        assert_eq!(verdict.to_string().lines().next(), Some(said));
         assert!(verify_lines(&b""[..]).unwrap().is_clean());
         assert!(verify_lines(&b"{}"[..]).is_err());
     }

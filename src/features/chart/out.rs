@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::Progress;
+
 /// Takes the bytes of an export. The command line and the HTTP route bring their own.
 pub trait Out: Send {
     /// The bytes that follow belong to this file: a path with `/`, never absolute, never with `..`. A format of one file names it
@@ -16,6 +18,11 @@ pub trait Out: Send {
     /// # Errors
     /// They cannot be written.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Where it is counted how far the export has come. Asked for once, at its beginning.
+    fn progress(&self) -> Progress {
+        Progress::default()
+    }
 
     /// Nothing follows: makes all of it durable. Only then is the export filed in the record.
     ///

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::vouched::{Attestation, Vouched};
 use crate::features::channels::Class;
-use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, UserId};
+use crate::kernel::base::{ChannelId, EntryId, ItemId, Micros, PatientId, Refusal, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::log::Fact;
 
@@ -133,6 +133,17 @@ impl ExportRequest {
         self.vouched.iter().flat_map(Vouched::people)
     }
 
+    /// Refuses what no entry could answer to.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        between(self.from, self.to)
+    }
+
+    /// Entries were named, and nothing else narrows what goes out.
+    pub(super) const fn names_entries(&self) -> bool {
+        let narrowed = self.items.is_some() || self.classes.is_some() || self.channels.is_some();
+        self.entries.is_some() && !narrowed && self.from.is_none() && self.to.is_none() && !self.since_last
+    }
+
     /// By what it is known what the receiver has already.
     pub(super) fn key(&self) -> String {
         super::filing::key(self.target.as_deref(), self.format.text())
@@ -154,6 +165,14 @@ impl ExportRequest {
             && self.entries.as_ref().is_none_or(|entries| entries.contains(&fact.id))
             && self.items.as_ref().is_none_or(|items| item.is_some_and(|item| items.contains(&item)))
             && self.classes.as_ref().is_none_or(|classes| classes.contains(&class()))
+    }
+}
+
+/// Refuses a time span that ends before it begins.
+pub(super) fn between(from: Option<Micros>, to: Option<Micros>) -> Result<(), Refusal> {
+    match (from, to) {
+        (Some(from), Some(to)) if from > to => Err(Refusal::invalid("from", "`from` is after `to`.")),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::coverage::{Coverage, common};
 use super::filing::{self, Begun, BegunChannel};
-use super::{ExportRequest, sql};
+use super::{ExportRequest, Format, Progress, sql};
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, Stop, ThingId};
 use crate::kernel::crypto::chain;
 use crate::kernel::engine::{Engine, Read};
@@ -50,6 +50,7 @@ pub(super) struct Source<'e> {
     pub engine: &'e Engine,
     pub subject: &'e Subject,
     pub patient: PatientId,
+    pub progress: Progress,
 }
 
 impl Source<'_> {
@@ -76,6 +77,19 @@ impl Source<'_> {
         }
         parts.sort_by_key(|part| part.begun.id);
         Ok(parts)
+    }
+
+    /// Lets it be seen how far the form comes.
+    pub fn reckon(&self, format: Format, parts: &[Part]) {
+        let entries = length(parts.iter().flat_map(|part| &part.fresh));
+        let (passes, to_read) = match format {
+            Format::Ndjson => (1, 0),
+            Format::Proof => (1, parts.iter().map(|part| part.begun.size.unsigned_abs()).sum()),
+            // Told, and laid out.
+            Format::Pdf => (2, length(parts.iter().flat_map(|part| &part.begun.readable))),
+            _ => (1, length(parts.iter().flat_map(|part| &part.begun.readable))),
+        };
+        self.progress.begin(entries, passes, to_read);
     }
 
     /// What the messages of these parts are about now, where that was asked for.
@@ -142,6 +156,10 @@ pub(super) async fn span(
     Ok([from, to.min(size)])
 }
 
+fn length<'a>(spans: impl Iterator<Item = &'a [i64; 2]>) -> u64 {
+    spans.map(|[from, to]| (to - from + 1).max(0).unsigned_abs()).sum()
+}
+
 /// A walk over spans of one channel, page after page.
 pub(super) struct Walk<'s, 'e> {
     source: &'s Source<'e>,
@@ -149,12 +167,18 @@ pub(super) struct Walk<'s, 'e> {
     spans: Vec<[i64; 2]>,
     at: usize,
     after: i64,
+    writes: bool,
 }
 
 impl<'s, 'e> Walk<'s, 'e> {
     /// Over those spans, ascending.
     pub fn new(source: &'s Source<'e>, channel: ChannelId, spans: &[[i64; 2]]) -> Self {
-        Self { source, channel, spans: spans.to_vec(), at: 0, after: 0 }
+        Self { source, channel, spans: spans.to_vec(), at: 0, after: 0, writes: false }
+    }
+
+    /// One whose entries are written as they come, and not read for what is written later.
+    pub fn writing(source: &'s Source<'e>, channel: ChannelId, spans: &[[i64; 2]]) -> Self {
+        Self { writes: true, ..Self::new(source, channel, spans) }
     }
 
     /// The next page; empty at the end.
@@ -164,6 +188,12 @@ impl<'s, 'e> Walk<'s, 'e> {
             if after < *to {
                 let facts = self.source.page(self.channel, after, *to).await?;
                 self.after = facts.last().ok_or(Fault::Integrity("an entry is missing in a channel"))?.seq;
+                let count = facts.len() as u64;
+                if self.writes {
+                    self.source.progress.written(count)
+                } else {
+                    self.source.progress.read(count)
+                }
                 return Ok(facts);
             }
             self.at += 1;

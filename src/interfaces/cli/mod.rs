@@ -3,6 +3,7 @@
 
 mod alone;
 mod arguments;
+mod bar;
 pub mod bench;
 mod benches;
 pub mod commands;
@@ -22,7 +23,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::features::chart::Out;
+
 use arguments::{Arguments, Export, Place, Task, Verify};
+use bar::Bar;
 use commands::{Answer, Command, Order};
 use paper::{Nowhere, Paper};
 
@@ -81,8 +85,12 @@ async fn exported(place: &Place, typed: Export) -> anyhow::Result<Answer> {
         return alone::run(place, order, &mut Nowhere).await;
     };
     let mut paper = Paper::new(&out, format.is_folder())?;
-    let order = Order { by: place.by.clone(), command: Command::Export(orders::export(typed)) };
-    let answer = alone::run(place, order, &mut paper).await?;
+    let bar = Bar::over(paper.progress(), place.json);
+    let asked = commands::Export { watched: bar.is_drawn(), ..orders::export(typed) };
+    let order = Order { by: place.by.clone(), command: Command::Export(asked) };
+    let answer = alone::run(place, order, &mut paper).await;
+    drop(bar);
+    let answer = answer?;
     paper.keep()?;
     Ok(answer)
 }

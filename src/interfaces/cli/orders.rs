@@ -64,7 +64,7 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
 pub fn export(typed: Export) -> commands::Export {
     commands::Export {
         patient: typed.patient,
-        format: typed.format.as_ref().map(word).unwrap_or_default(),
+        format: typed.format.map(|format| format.text().to_owned()).unwrap_or_default(),
         target: typed.target,
         attest: typed.attest,
         dry_run: typed.dry_run,
@@ -77,6 +77,7 @@ pub fn export(typed: Export) -> commands::Export {
         to: typed.to,
         with_patient: typed.with_patient,
         purpose: typed.purpose,
+        watched: false,
         path: typed.out.map(|out| out.display().to_string()).unwrap_or_default(),
     }
 }

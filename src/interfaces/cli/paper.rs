@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::features::chart::Out;
+use crate::features::chart::{Out, Progress};
 use crate::kernel::base::World;
 
 /// Content of patients: for its owner alone.
@@ -23,6 +23,7 @@ pub struct Paper {
     open: Option<BufWriter<File>>,
     /// Folders made, to be synced.
     folders: Vec<PathBuf>,
+    progress: Progress,
 }
 
 impl Paper {
@@ -44,6 +45,7 @@ impl Paper {
             folder,
             open: None,
             folders: Vec::new(),
+            progress: Progress::default(),
         };
         let made =
             if folder { paper.make_folder(&paper.making.clone()) } else { paper.make_file(&paper.making.clone()) };
@@ -119,6 +121,10 @@ impl Out for Paper {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.open.as_mut().ok_or(ErrorKind::InvalidInput)?.write_all(bytes)
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     fn finish(&mut self) -> io::Result<()> {

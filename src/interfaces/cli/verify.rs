@@ -57,6 +57,7 @@ fn lines(path: &Path, file: impl BufRead) -> anyhow::Result<Answer> {
         "entries": verdict.entries,
         "until": verdict.until.map(rfc3339),
         "signer": null,
+        "sha256": verdict.sha256,
         "faults": verdict.faults,
     });
     Ok(Answer { object, lines: vec![verdict.to_string()], failed: failed(path, verdict.is_clean()) })

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::openapi::{SIGNED_IN, id_in_path, json_answer, operation, with_credential};
 use super::schemas::reference;
+use crate::features::chart::Format;
 use crate::kernel::base::Code;
 
 /// `POST /v1/patients/{patient}/exports`
@@ -13,7 +14,15 @@ pub(super) fn make() -> Value {
         "entries": {"type": "integer"}, "channels": {"type": "integer"}}});
     let codes = [
         &SIGNED_IN[..],
-        &[Code::BadFrame, Code::Invalid, Code::NotFound, Code::BadTransition, Code::PlanItemRequired, Code::TooLarge, Code::Busy],
+        &[
+            Code::BadFrame,
+            Code::Invalid,
+            Code::NotFound,
+            Code::BadTransition,
+            Code::PlanItemRequired,
+            Code::TooLarge,
+            Code::Busy,
+        ],
     ]
     .concat();
     let answer = json_answer("Fetch it at `url` within ten minutes", &schema);
@@ -21,14 +30,22 @@ pub(super) fn make() -> Value {
     let ids = json!({"type": "array", "items": {"type": "string", "format": "uuid"}});
     let time = json!({"type": "string", "format": "date-time"});
     let classes = json!({"type": "array", "items": {"enum": ["care_record", "coordination", "operational"]}});
-    let formats = json!({"enum": ["ndjson", "fhir-transaction", "fhir-document", "html", "pdf", "hl7v2", "proof"]});
-    let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"], "maxProperties": 1}],
+    let formats = json!({"enum": Format::ALL.map(Format::text)});
+    let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"], "maxProperties": 2}],
         "additionalProperties": false, "properties": {
         "format": formats, "export": {"type": "string", "format": "uuid"}, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
-        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}}});
+        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": asked}}});
+    operation["responses"]["202"] = json_answer("With `\"wait\": false`: it is being made", &making());
     operation["parameters"] = json!([id_in_path("patient")]);
     with_credential(operation)
+}
+
+/// How far one is that is not made yet.
+fn making() -> Value {
+    json!({"type": "object", "required": ["id", "url", "state", "entries_done", "entries_total"], "properties": {
+        "id": {"type": "string", "format": "uuid"}, "url": {"type": "string"}, "state": {"const": "making"},
+        "entries_done": {"type": "integer"}, "entries_total": {"type": "integer"}}})
 }
 
 /// `GET /v1/patients/{patient}/exports`
@@ -46,6 +63,7 @@ pub(super) fn fetch() -> Value {
     let answer =
         json!({"description": "Its bytes, for who made it; a folder as a tar archive", "content": {"*/*": {}}});
     let mut operation = operation("fetchExport", "An export that was made", "200", answer, &codes);
+    operation["responses"]["202"] = json_answer("How far it is: it is not made yet", &making());
     operation["parameters"] = json!([id_in_path("patient"), id_in_path("export")]);
     with_credential(operation)
 }

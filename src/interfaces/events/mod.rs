@@ -28,8 +28,6 @@ use crate::kernel::live::{Session, channel_of};
 
 /// Where a client goes on (HTML Standard, section 9.2.4).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells whether a page of the same origin asks (Fetch Metadata). No page can set it.
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The route `/v1/events`. Merge it under the guard of the other routes.
 pub fn routes(sockets: Sockets) -> Router {
@@ -58,15 +56,6 @@ async fn events(
     }
 }
 
-/// Who asks. A browser leaves `Origin` out where a page asks its own server; it says so in another way.
-fn origin(sockets: &Sockets, headers: &HeaderMap) -> Origin {
-    let same = headers.get(SEC_FETCH_SITE).is_some_and(|value| value == "same-origin");
-    match sockets.parts().origins.allow(headers) {
-        Origin::Absent if same => Origin::Ours,
-        origin => origin,
-    }
-}
-
 async fn open(
     sockets: &Sockets,
     peer: SocketAddr,
@@ -74,7 +63,7 @@ async fn open(
     headers: &HeaderMap,
 ) -> Result<Stream, Refusal> {
     let parts = sockets.parts();
-    let origin = origin(sockets, headers);
+    let origin = sockets.parts().origins.allow(headers);
     if origin == Origin::Foreign {
         return Err(Refusal::forbidden("This origin is not on the list. See [http] origins in docs/operations.md."));
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
@@ -17,7 +18,7 @@ use super::caller::{body, signed_in};
 use super::problem::{json as answer, problem};
 use super::site::Site;
 use crate::features::channels::Class;
-use crate::features::chart::exports::{Fetched, attested};
+use crate::features::chart::exports::{Fetched, Waiting, attested};
 use crate::features::chart::{ExportRequest, Format};
 use crate::features::identity::SignedIn;
 use crate::kernel::base::limits::FRAME_BYTES;
@@ -44,6 +45,13 @@ struct Asked {
     #[serde(default)]
     with_patient: bool,
     purpose: Option<String>,
+    /// For the file, or only for the promise of it.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl Asked {
@@ -51,7 +59,13 @@ impl Asked {
     const fn is_alone(&self) -> bool {
         let Self { format, since, channels, items, classes, entries, from, to, with_patient, purpose, .. } = self;
         let narrowed = channels.is_some() || items.is_some() || classes.is_some() || entries.is_some();
-        !narrowed && !*with_patient && format.is_none() && since.is_none() && from.is_none() && to.is_none() && purpose.is_none()
+        !narrowed
+            && !*with_patient
+            && format.is_none()
+            && since.is_none()
+            && from.is_none()
+            && to.is_none()
+            && purpose.is_none()
     }
 
     fn request(self, patient: PatientId) -> Result<ExportRequest, Refusal> {
@@ -89,39 +103,59 @@ pub async fn make(
     request: Request,
 ) -> Response<Body> {
     match made(&site, peer, &patient, request).await {
-        Ok(made) => answer(StatusCode::CREATED, &made),
+        Ok((status, made)) => answer(status, &made),
         Err(refusal) => problem(&refusal),
     }
 }
 
-async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) -> Result<Value, Refusal> {
+async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) -> Result<(StatusCode, Value), Refusal> {
     let (parts, content) = request.into_parts();
     let caller = caller(site, peer, &parts.headers).await?;
     let patient: PatientId = patient.parse().map_err(|_| Refusal::not_found())?;
     let bytes = body(content, FRAME_BYTES).await?;
-    let wrong =
-        |_| Refusal::new(Code::BadFrame).detail("The body is a JSON object with `format` or `export`; see docs/protocol.md.");
+    let wrong = |_| {
+        Refusal::new(Code::BadFrame)
+            .detail("The body is a JSON object with `format` or `export`; see docs/protocol.md.")
+    };
     let asked: Asked = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let waits = asked.wait;
     let request = match asked.export {
         Some(export) if asked.is_alone() => {
             attested(site.spool().engine(), &caller.subject, patient, export).await.map_err(|stop| stop.refusal())?
         }
-        Some(_) => return Err(Refusal::invalid("export", "What is attested says the rest: nothing is named beside it.")),
+        Some(_) => {
+            return Err(Refusal::invalid("export", "What is attested says the rest: nothing is named beside it."));
+        }
         None => asked.request(patient)?,
     };
-    let _place = site.exports().try_acquire().map_err(|_| {
+    let place = Arc::clone(site.exports()).try_acquire_owned().map_err(|_| {
         Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000)
     })?;
+    if !waits {
+        let promised = site.spool().promise(&caller.subject, request, place).await.map_err(|stop| stop.refusal())?;
+        return Ok((StatusCode::ACCEPTED, making(patient, promised.id, promised.entries)));
+    }
     let (id, summary) = site.spool().make(&caller.subject, request).await.map_err(|stop| stop.refusal())?;
-    Ok(json!({
+    drop(place);
+    let made = json!({
         "id": id,
-        "url": format!("/v1/patients/{patient}/exports/{id}"),
+        "url": url(patient, id),
         "entries": summary.entries,
         "channels": summary.channels,
-    }))
+    });
+    Ok((StatusCode::CREATED, made))
 }
 
-/// `GET` of one: its bytes; a folder comes as an archive.
+fn url(patient: PatientId, id: ThingId) -> String {
+    format!("/v1/patients/{patient}/exports/{id}")
+}
+
+/// How far one is that is not made yet.
+fn making(patient: PatientId, id: ThingId, (done, total): (u64, u64)) -> Value {
+    json!({ "id": id, "url": url(patient, id), "state": "making", "entries_done": done, "entries_total": total })
+}
+
+/// `GET` of one: its bytes, a folder as an archive; or how far it is.
 pub async fn fetch(
     State(site): State<Site>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -129,7 +163,12 @@ pub async fn fetch(
     headers: HeaderMap,
 ) -> Response<Body> {
     match fetched(&site, peer, &patient, &export, &headers).await {
-        Ok(fetched) => stream_of(fetched),
+        Ok(Ok(fetched)) => stream_of(*fetched),
+        Ok(Err(making)) => {
+            let mut response = answer(StatusCode::ACCEPTED, &making);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
         Err(refusal) => problem(&refusal),
     }
 }
@@ -140,11 +179,14 @@ async fn fetched(
     patient: &str,
     export: &str,
     headers: &HeaderMap,
-) -> Result<Fetched, Refusal> {
+) -> Result<Result<Box<Fetched>, Value>, Refusal> {
     let caller = caller(site, peer, headers).await?;
     let patient: PatientId = patient.parse().map_err(|_| Refusal::not_found())?;
     let export: ThingId = export.parse().map_err(|_| Refusal::not_found())?;
-    site.spool().fetch(&caller.subject, patient, export).await.map_err(|stop| stop.refusal())
+    match site.spool().fetch(&caller.subject, patient, export).await.map_err(|stop| stop.refusal())? {
+        Waiting::Made(fetched) => Ok(Ok(fetched)),
+        Waiting::Making(done, total) => Ok(Err(making(patient, export, (done, total)))),
+    }
 }
 
 fn stream_of(fetched: Fetched) -> Response<Body> {

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
+
+/// Tells whether a page of the same origin asks (Fetch Metadata). No page can set it.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Hops of `X-Forwarded-For` that are looked at: more proxies than any site has.
 const HOPS_MAX: usize = 16;
@@ -26,11 +29,13 @@ impl Origins {
         Self(list)
     }
 
-    /// Whether the request's `Origin`, if it has one, is ours.
+    /// Whether the request's `Origin`, if it has one, is ours. A browser leaves it out where a page gets something from its own
+    /// server, and says so in another way.
     #[must_use]
     pub fn allow(&self, headers: &HeaderMap) -> Origin {
         let mut values = headers.get_all(header::ORIGIN).iter();
         match (values.next(), values.next()) {
+            (None, _) if headers.get(SEC_FETCH_SITE).is_some_and(|site| site == "same-origin") => Origin::Ours,
             (None, _) => Origin::Absent,
             (Some(value), None) if self.0.iter().any(|ours| value.as_bytes().eq_ignore_ascii_case(ours.as_bytes())) => {
                 Origin::Ours
@@ -103,6 +108,18 @@ mod tests {
             assert_eq!(said(foreign), Origin::Foreign, "{foreign}");
         }
         assert_eq!(origins.allow(&HeaderMap::new()), Origin::Absent);
+        for (site, expected) in [
+            ("same-origin", Origin::Ours),
+            ("same-site", Origin::Absent),
+            ("cross-site", Origin::Absent),
+            ("none", Origin::Absent),
+        ] {
+            assert_eq!(origins.allow(&headers(&[("sec-fetch-site", site)])), expected, "{site}");
+            assert_eq!(
+                origins.allow(&headers(&[("sec-fetch-site", site), ("origin", "https://evil.example")])),
+                Origin::Foreign
+            );
+        }
         assert_eq!(
             Origins::new("https://a.example:443", 443, &[]).allow(&headers(&[("origin", "https://a.example")])),
             Origin::Ours

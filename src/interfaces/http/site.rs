@@ -36,7 +36,7 @@ struct Inner {
     rates: Rates,
     imports: Semaphore,
     uploads: Semaphore,
-    exports: Semaphore,
+    exports: Arc<Semaphore>,
     spool: Spool,
     metrics: Option<PrometheusHandle>,
     jwks: Value,
@@ -79,7 +79,7 @@ impl Site {
                 rates,
                 imports: Semaphore::new(IMPORTS_MAX),
                 uploads: Semaphore::new(UPLOADS_MAX),
-                exports: Semaphore::new(EXPORTS_MAX),
+                exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
                 spool,
                 metrics,
                 jwks,
@@ -133,7 +133,7 @@ impl Site {
 
     /// Places for exports being made.
     #[must_use]
-    pub fn exports(&self) -> &Semaphore {
+    pub fn exports(&self) -> &Arc<Semaphore> {
         &self.inner.exports
     }
 

@@ -6,7 +6,7 @@ import type { HistoryReply } from "../generated.ts";
 import type { Lane } from "../questions.ts";
 import { Lost, Refused } from "../sign-in.ts";
 import { Signals } from "../signals.ts";
-import { type Sight, isWhole, nothing } from "./sight.ts";
+import { type Sight, isWhole, lastSeq, nothing } from "./sight.ts";
 import { reduce, withPast, withSnapshot, without } from "./reduce.ts";
 
 const PAGE = 200;
@@ -55,6 +55,7 @@ async function readSnapshot(ask: Ask, sight: Sight): Promise<Sight> {
 export class PatientStore {
     readonly #signals = new Signals<PatientChanges>();
     readonly #ask: Ask;
+    readonly #follow: Connection["follow"];
     readonly #stops: (() => void)[];
     #sight: Sight;
     #coming: KeptEvent[] = [];
@@ -66,6 +67,7 @@ export class PatientStore {
 
     constructor(connection: Connection, who: { user: string; family: boolean; patient: string }) {
         this.#ask = connection.ask.bind(connection);
+        this.#follow = connection.follow.bind(connection);
         this.#sight = nothing(who);
         this.#stops = [
             connection.on("event", (event) => this.#heard(event)),
@@ -125,6 +127,8 @@ export class PatientStore {
         const pages = await this.#newest(channels.map(({ id }) => id));
         this.#set(withPast(await readSnapshot(this.#ask, this.#sight), pages));
         this.#set(withPast(this.#sight, await this.#newest([...this.#sight.channels.keys()])));
+        // From here on a line that is lost goes on where this ends, also where nothing has come since.
+        await this.#follow(Object.fromEntries([...this.#sight.lines].map(([channel, line]) => [channel, lastSeq(line)])));
         this.#open = true;
         this.#lay();
         void this.#readPast();

@@ -1,7 +1,7 @@
 // Names, dates and times as people on a ward read them: family name first in capitals, the month in letters, 24 hours,
 // the reader's own zone.
 import { type PlanItem, later } from "carethread";
-import { type Key, locale, t } from "./i18n/index.svelte.ts";
+import { type Key, language, locale, t } from "./i18n/index.svelte.ts";
 
 /** Words that belong to the family name behind them. */
 const PARTICLE = /^(van|von|der|den|de|del|della|di|da|dos|la|le|zu|zur|ten|ter|bin|al|el)$/i;
@@ -26,6 +26,8 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 export function birth(date: string | null | undefined): string {
     const [year, month, day] = (date ?? "").split("-");
     if (!year) return "–";
+    // Families read a date as they write it.
+    if (language.plain && month && day) return shape({ day: "numeric", month: "long", year: "numeric" }).format(new Date(`${date}T12:00:00`));
     const name = month ? MONTHS[Number(month) - 1] : undefined;
     return [day, name, year].filter(Boolean).join("-");
 }

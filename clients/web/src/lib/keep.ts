@@ -26,3 +26,12 @@ export async function kept(): Promise<Kept | undefined> {
 export async function forget(): Promise<void> {
     await (await opened()).clear("session");
 }
+
+/** What the worker keeps so that the page opens without a network: files of the page, the same for everybody. */
+const SHELL = "carethread-shell-";
+
+/** For signing out: whatever else a cache holds goes. */
+export async function forgetPages(): Promise<void> {
+    const names = await caches.keys().catch(() => []);
+    await Promise.all(names.filter((name) => !name.startsWith(SHELL)).map((name) => caches.delete(name)));
+}

@@ -113,6 +113,11 @@ class Patients {
         });
     }
 
+    /** Asks again for what no event tells. */
+    async again(): Promise<void> {
+        await this.#whatConcernsAll().catch(() => undefined);
+    }
+
     #again(patient: string | undefined): void {
         this.#due.add(patient ?? "");
         this.#timer ??= setTimeout(() => void this.#refresh(), AGAIN_MS);

@@ -1,5 +1,5 @@
 // Who somebody is at the record that is open.
-import type { Next } from "carethread";
+import type { Next, TeamMember } from "carethread";
 import { type Key, t } from "./i18n/index.svelte.ts";
 import { patients } from "./patients.svelte.ts";
 import { record } from "./record.svelte.ts";
@@ -17,6 +17,7 @@ export const within = (user: string): string => (user === session.user ? t("pers
 
 export const roleOf = (user: string): string => record.member(user)?.role ?? "";
 
+export type Covered = NonNullable<TeamMember["covers"]>[number];
 type Owner = string | { responsibility: string } | null | undefined;
 
 export function ownerName(owner: Owner): string {
@@ -32,8 +33,15 @@ export function responsibility(held: string): string {
     return holder ? called(holder.user) : t(`responsibility.${held}` as Key);
 }
 
+/** Whoever stands in for somebody now acts with their responsibility. */
+export const coversNow = (cover: Covered, now = Date.now()): boolean =>
+    cover.user !== null && (!cover.from || Date.parse(cover.from) <= now) && (!cover.until || now < Date.parse(cover.until));
+
 const holds = (held: string): boolean =>
-    (record.member(session.user)?.responsibilities as string[] | undefined)?.includes(held) ?? false;
+    ((record.member(session.user)?.responsibilities as string[] | undefined)?.includes(held) ?? false) ||
+    [...(record.sight?.members.values() ?? [])].some((member) =>
+        (member.covers ?? []).some((cover) => cover.responsibility === held && cover.user === session.user && coversNow(cover)),
+    );
 
 /** Whether it rests with the reader. */
 export const isMine = (owner: Owner): boolean =>

@@ -1,22 +1,25 @@
 // Where on the page somebody is, kept in the part of the address that no server sees: ids, never words.
 
-export type Tab = "messages" | "plan" | "board" | "team" | "note" | "handoff" | "checkin";
+export type Tab = "messages" | "plan" | "board" | "team" | "note" | "handoff" | "checkin" | "chart" | "drift" | "conflicts" | "mails";
 
 export type Route =
     | { page: "start" }
     | { page: "mine" }
     | { page: "search" }
     | { page: "settings" }
+    | { page: "print" }
+    | { page: "misplaced" }
+    | { page: "verify" }
     | { page: "patient"; patient: string; tab: Tab; id: string | undefined };
 
-const TABS: readonly string[] = ["messages", "plan", "board", "team", "note", "handoff", "checkin"] satisfies Tab[];
+const TABS: readonly string[] = ["messages", "plan", "board", "team", "note", "handoff", "checkin", "chart", "drift", "conflicts", "mails"] satisfies Tab[];
 
 function read(hash: string): Route {
     const [page, patient, tab = "", id] = hash.replace(/^#\/?/, "").split("/");
     if (page === "patient" && patient) {
         return { page, patient, tab: TABS.includes(tab) ? (tab as Tab) : "messages", id: id || undefined };
     }
-    if (page === "mine" || page === "search" || page === "settings") return { page };
+    if (page === "mine" || page === "search" || page === "settings" || page === "print" || page === "misplaced" || page === "verify") return { page };
     return { page: "start" };
 }
 

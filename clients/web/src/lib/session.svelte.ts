@@ -14,11 +14,11 @@ import {
     client,
     endSession,
     openSession,
-    sealingKeyFromPassword,
+    sealingKey,
 } from "carethread";
 import { IndexedDbStorage } from "carethread/indexeddb";
 import { SvelteMap } from "svelte/reactivity";
-import { forget, keep, kept } from "./keep.ts";
+import { forget, forgetPages, keep, kept } from "./keep.ts";
 
 export type Phase = "opening" | "out" | "in";
 
@@ -62,7 +62,7 @@ class Session {
     /** Signs in by password; `Refused` if that is no. */
     async signIn(handle: string, password: string, code?: string): Promise<void> {
         const session = await openSession(world, "", { handle, password, ...(code ? { code } : {}) });
-        const key = await sealingKeyFromPassword(session.user, password);
+        const key = await sealingKey(session.outbox_key);
         await keep({ user: session.user, handle, key }).catch(() => undefined);
         this.#begin({ user: session.user, handle, key });
     }
@@ -71,7 +71,10 @@ class Session {
     async leave(keeping: boolean): Promise<void> {
         const vault = this.#vault;
         this.#end(keeping);
-        if (!keeping) await vault?.wipe();
+        if (!keeping) {
+            await vault?.wipe();
+            await forgetPages();
+        }
         await forget();
         await endSession(world, "").catch(() => undefined);
         location.hash = "#/";
@@ -142,6 +145,8 @@ class Session {
     #end(keeping: boolean): void {
         this.locked = keeping;
         this.expiring = undefined;
+        // Which spaces somebody has written to is theirs: the next one on this page is asked anew.
+        sessionStorage.clear();
         this.#client?.outbox.close();
         this.#client?.connection.stop();
         this.#client = undefined;

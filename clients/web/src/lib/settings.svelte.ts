@@ -5,10 +5,14 @@ interface Liked {
     theme: Theme;
     keys: boolean;
     enterSends: boolean;
+    /** Notices of the system: nothing came yet that one would have told of, it is time to offer them, on, not wanted. */
+    notices: "first" | "due" | "on" | "off";
+    /** One soft tone for stat. */
+    tone: boolean;
 }
 
 const NAME = "carethread.settings";
-const FIRST: Liked = { theme: "system", keys: true, enterSends: false };
+const FIRST: Liked = { theme: "system", keys: true, enterSends: false, notices: "first", tone: false };
 
 function read(): Liked {
     try {
@@ -35,6 +39,14 @@ class Settings {
 
     get enterSends(): boolean {
         return this.#liked.enterSends;
+    }
+
+    get notices(): Liked["notices"] {
+        return this.#liked.notices;
+    }
+
+    get tone(): boolean {
+        return this.#liked.tone;
     }
 
     set(change: Partial<Liked>): void {

@@ -7,8 +7,10 @@ use super::model::{State, Step};
 use super::shapes::{Selection, Summary, Withdrawn};
 use super::sql::{self, ExportRow};
 use crate::features::channels::Class;
+use crate::features::chart::request::between;
 use crate::features::chart::{Format, filing};
 use crate::kernel::base::config::targets::{Profile, Target};
+use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, EntryId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::{Fields, bounded};
@@ -60,14 +62,17 @@ fn time(fields: Fields<'_>, name: &'static str) -> Result<Option<String>, Refusa
 
 /// The selection a command names, over the one before.
 fn selection(fields: Fields<'_>, before: Selection) -> Result<Selection, Refusal> {
-    Ok(Selection {
+    let selection = Selection {
         channels: ids(fields, "channels")?.or(before.channels),
         items: ids(fields, "items")?.or(before.items),
         classes: classes(fields)?.or(before.classes),
         entries: ids(fields, "entries")?.or(before.entries),
         from: time(fields, "from")?.or(before.from),
         to: time(fields, "to")?.or(before.to),
-    })
+    };
+    let micros = |text: &Option<String>| text.as_deref().and_then(|text| parse_rfc3339(text).ok());
+    between(micros(&selection.from), micros(&selection.to))?;
+    Ok(selection)
 }
 
 fn summaries(fields: Fields<'_>, by: UserId, chars_max: usize) -> Result<Option<Vec<Summary>>, Refusal> {
@@ -267,6 +272,10 @@ pub(super) async fn change(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Sto
 pub(super) async fn withdraw(cx: &mut Write<'_>, data: &Data) -> Result<Reply, Stop> {
     let fields = Fields(data);
     let mut found = find(cx, fields.required_id("export")?).await?;
+    let plan = plan(cx, found.row.patient).await?;
+    if cx.repeated(plan).await?.is_some() {
+        return Ok(Reply::Plain(found.standing(true)?));
+    }
     let reason = fields.reason()?;
     let state = found.state()?.after(Step::Withdraw)?;
     found.view.withdrawn = Some(reason.clone());
@@ -275,7 +284,7 @@ pub(super) async fn withdraw(cx: &mut Write<'_>, data: &Data) -> Result<Reply, S
     found.write(cx, state).await?;
     sql::forget_parcels(cx.ledger().change(), found.row.id).await?;
     if attested {
-        let (plan, id) = (plan(cx, found.row.patient).await?, cx.new_id());
+        let id = cx.new_id();
         let body = Withdrawn { id: EntryId(id), export: found.row.id, reason };
         cx.record(plan, WITHDRAWN, kind::EXPORT, None, id, &body).await?;
     }

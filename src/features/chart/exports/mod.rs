@@ -25,7 +25,7 @@ use serde_json::Value;
 
 pub use job::Filings;
 pub use keep::attested;
-pub use spool::{Fetched, Spool};
+pub use spool::{Fetched, Found as Waiting, Spool};
 
 use super::disclosure;
 use crate::kernel::base::{Fault, PatientId, Stop};

@@ -15,7 +15,7 @@ use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing,
 use crate::features::chart::hl7v2::ack::control_id;
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::targets::{Outcome, Receiver, Resolved};
-use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory};
+use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory, Progress};
 use crate::kernel::base::config::targets::{FhirTarget, Profile, Target};
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Refusal, Stop};
@@ -68,7 +68,7 @@ pub(super) async fn plan(
     // What takes the place of another is whole; resources that the receiver has unchanged are not sent again even so.
     let since_last = found.view.supersedes.is_none() || found.row.form == Format::Hl7v2.text();
     let request = ExportRequest { since_last, ..found.request()? };
-    let source = Source { engine, subject, patient: request.patient };
+    let source = Source { engine, subject, patient: request.patient, progress: Progress::default() };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;

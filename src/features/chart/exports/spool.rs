@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::features::chart::{ExportRequest, ExportSummary, Format, Out, export};
+use crate::features::chart::{ExportRequest, ExportSummary, Format, Out, Progress, export};
 use crate::kernel::base::world::MINUTE;
 use crate::kernel::base::{ChannelId, Fault, Micros, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::file::HEADER_BYTES;
@@ -32,19 +32,50 @@ const RECORD: usize = 512;
 pub struct Spool {
     engine: Engine,
     files: Files,
-    held: Arc<Mutex<HashMap<Uuid, Arc<Spooled>>>>,
+    held: Arc<Mutex<HashMap<Uuid, Held>>>,
 }
 
-/// One of them.
-struct Spooled {
+/// One of them, whose it is, and until when it waits.
+#[derive(Clone)]
+struct Held {
     user: UserId,
     patient: PatientId,
+    until: Micros,
+    how: How,
+}
+
+/// How far it is.
+#[derive(Clone)]
+enum How {
+    Making(Progress),
+    Made(Arc<Spooled>),
+    /// It came to nothing after it was promised.
+    Refused(Refusal),
+}
+
+/// What whoever made an export finds in its place.
+pub enum Found {
+    /// It is there.
+    Made(Box<Fetched>),
+    /// Not yet: entries done, and of how many.
+    Making(u64, u64),
+}
+
+/// What came of a promise to make one.
+pub struct Promised {
+    /// Its id.
+    pub id: ThingId,
+    /// How far it was when the promise was given: entries done, and of how many.
+    pub entries: (u64, u64),
+}
+
+/// One that is whole.
+struct Spooled {
     format: Format,
     key: DataKey,
     place: FilePlace,
     /// Its files, in the order of their bytes.
     names: Vec<(String, u64)>,
-    until: Micros,
 }
 
 /// Takes an export on its way to the disk.
@@ -53,6 +84,7 @@ struct Sealing {
     sealer: Option<FileSealer>,
     sealed: Vec<u8>,
     names: Vec<(String, u64)>,
+    progress: Progress,
 }
 
 impl Sealing {
@@ -76,6 +108,10 @@ impl Out for Sealing {
         let sealer = self.sealer.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         sealer.update(bytes, &mut self.sealed).map_err(|_| io::ErrorKind::FileTooLarge)?;
         self.flush()
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -106,8 +142,30 @@ impl Spool {
         &self.engine
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Spooled>>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for an export in the making.
+    fn begin(&self, subject: &Subject, request: &ExportRequest) -> Result<(Uuid, Progress), Refusal> {
+        let mut held = self.held();
+        if held.len() >= WAITING_MAX {
+            let refusal = Refusal::new(crate::kernel::base::Code::Busy).detail("Too many exports wait to be fetched.");
+            return Err(refusal.retry_after_ms(60_000));
+        }
+        let (id, progress) = (self.engine.world().id(), Progress::default());
+        let how = How::Making(progress.clone());
+        held.insert(id, Held { user: subject.user, patient: request.patient, until: Micros::MAX, how });
+        Ok((id, progress))
+    }
+
+    /// What is in that place from now on, for ten minutes.
+    fn end(&self, id: Uuid, how: How) {
+        let until = self.engine.world().now() + WAITS;
+        if let Some(held) = self.held().get_mut(&id) {
+            (held.how, held.until) = (how, until);
+        }
+        self.forget_later(id);
     }
 
     /// Makes an export that waits for `subject`.
@@ -115,12 +173,70 @@ impl Spool {
     /// # Errors
     /// What [`export`] is refused with; `busy` while too many wait.
     pub async fn make(&self, subject: &Subject, request: ExportRequest) -> Result<(ThingId, ExportSummary), Stop> {
-        if self.held().len() >= WAITING_MAX {
-            let refusal = Refusal::new(crate::kernel::base::Code::Busy).detail("Too many exports wait to be fetched.");
-            return Err(refusal.retry_after_ms(60_000).into());
+        let (id, progress) = self.begin(subject, &request)?;
+        // Given up on the way, it leaves its place.
+        let mut place = Place { spool: self, id, kept: false };
+        let (spooled, summary) = self.seal(subject, id, request, progress).await?;
+        place.kept = true;
+        self.end(id, How::Made(Arc::new(spooled)));
+        Ok((ThingId(id), summary))
+    }
+
+    /// Promises an export as soon as it is clear that `subject` may make it and how large it is; `place` is held until it is made.
+    ///
+    /// # Errors
+    /// As for [`Spool::make`], up to the first entry; what is refused later is said by [`Spool::fetch`].
+    pub async fn promise(
+        &self,
+        subject: &Subject,
+        request: ExportRequest,
+        place: impl Send + 'static,
+    ) -> Result<Promised, Stop> {
+        let (id, progress) = self.begin(subject, &request)?;
+        let (spool, subject, counted) = (self.clone(), subject.clone(), progress.clone());
+        let (promising, promised) = tokio::sync::oneshot::channel::<Stop>();
+        let making = tokio::spawn({
+            let spool = self.clone();
+            async move { spool.seal(&subject, id, request, counted).await }
+        });
+        tokio::spawn(async move {
+            let made = making.await;
+            drop(place);
+            match made {
+                Ok(Ok((spooled, _))) => spool.end(id, How::Made(Arc::new(spooled))),
+                Ok(Err(stop)) => {
+                    let refusal = stop.refusal();
+                    // Nobody waits for it any more: it is said to whoever comes for the export.
+                    let _ = promising.send(stop);
+                    spool.end(id, How::Refused(refusal));
+                }
+                // It panicked, and has said where.
+                Err(_) => {
+                    let _ = promising.send(Fault::Defect("an export was given up").into());
+                    spool.end(id, How::Refused(Refusal::new(crate::kernel::base::Code::Internal)));
+                }
+            }
+        });
+        tokio::select! {
+            // Whoever is refused at once is not promised anything.
+            biased;
+            Ok(stop) = promised => {
+                self.held().remove(&id);
+                Err(stop)
+            }
+            () = progress.known() => Ok(Promised { id: ThingId(id), entries: progress.entries() }),
         }
+    }
+
+    async fn seal(
+        &self,
+        subject: &Subject,
+        id: Uuid,
+        request: ExportRequest,
+        progress: Progress,
+    ) -> Result<(Spooled, ExportSummary), Stop> {
         let world = self.engine.world();
-        let (id, patient, format) = (world.id(), request.patient, request.format);
+        let (patient, format) = (request.patient, request.format);
         let deployment = self.engine.shared().vault.deployment();
         let place = FilePlace { deployment, patient, channel: ChannelId::ZERO, file: *id.as_bytes() };
         let secret = zeroize::Zeroizing::new(world.bytes::<32>());
@@ -128,20 +244,14 @@ impl Spool {
         let file = self.files.create_blocking(id).map_err(Fault::from)?;
         let mut sealed = Vec::new();
         let sealer = Some(FileSealer::new(world, &key, &place, &mut sealed));
-        let mut out = Sealing { file, sealer, sealed, names: Vec::new() };
-        let done = export(&self.engine, subject, request, &mut out).await;
-        let summary = match done {
-            Ok(summary) => summary,
+        let mut out = Sealing { file, sealer, sealed, names: Vec::new(), progress };
+        match export(&self.engine, subject, request, &mut out).await {
+            Ok(summary) => Ok((Spooled { format, key, place, names: out.names }, summary)),
             Err(stop) => {
                 self.files.remove(id).await.map_err(Fault::from)?;
-                return Err(stop);
+                Err(stop)
             }
-        };
-        let until = world.now() + WAITS;
-        let spooled = Spooled { user: subject.user, patient, format, key, place, names: out.names, until };
-        self.held().insert(id, Arc::new(spooled));
-        self.forget_later(id);
-        Ok((ThingId(id), summary))
+        }
     }
 
     fn forget_later(&self, id: Uuid) {
@@ -155,17 +265,25 @@ impl Spool {
         });
     }
 
-    /// An export that waits for `subject`; that they fetch it is in the audit trail then.
+    /// An export that waits for `subject`, or how far it is; that they fetch it is in the audit trail then.
     ///
     /// # Errors
-    /// `not_found` for others, after ten minutes, and where they may not see the patient any more.
-    pub async fn fetch(&self, subject: &Subject, patient: PatientId, id: ThingId) -> Result<Fetched, Stop> {
+    /// `not_found` for others, after ten minutes, and where they may not see the patient any more; what a promised one was refused with.
+    pub async fn fetch(&self, subject: &Subject, patient: PatientId, id: ThingId) -> Result<Found, Stop> {
         let now = self.engine.world().now();
-        let spooled = self.held().get(&id.0).cloned();
-        let mine = |one: &Arc<Spooled>| one.user == subject.user && one.patient == patient && now < one.until;
-        let spooled = spooled.filter(mine).ok_or_else(Refusal::not_found)?;
+        let held = self.held().get(&id.0).cloned();
+        let mine = |one: &Held| one.user == subject.user && one.patient == patient && now < one.until;
+        let held = held.filter(mine).ok_or_else(Refusal::not_found)?;
         let mut cx = self.engine.reader(subject.clone()).await?;
         cx.permit_patient(Right::DraftExport, patient).await.map_err(|_| Refusal::not_found())?;
+        let spooled = match held.how {
+            How::Made(spooled) => spooled,
+            How::Making(progress) => {
+                let (done, total) = progress.entries();
+                return Ok(Found::Making(done, total));
+            }
+            How::Refused(refusal) => return Err(refusal.into()),
+        };
         let row = Draft { category: "export", object: Some(id), outcome: "done", ..cx.audit.clone() };
         drop(cx);
         self.engine.audit(vec![Draft { action: "export.download".to_owned(), ..row }]).await?;
@@ -175,7 +293,29 @@ impl Spool {
             header.try_into().map_err(|_| Fault::Integrity("a sealed file has no header"))?;
         let opener = FileOpener::new(&spooled.key, &spooled.place, &header, reading.bytes())?;
         let archive = spooled.format.is_folder().then(|| Archive::of(spooled.names.clone()));
-        Ok(Fetched { name: name(spooled.format), format: spooled.format, reading, opener, next: 0, archive })
+        let (name, format) = (name(spooled.format), spooled.format);
+        Ok(Found::Made(Box::new(Fetched { name, format, reading, opener, next: 0, archive })))
+    }
+}
+
+/// The place of an export that somebody waits for: empty again when they are gone before it is made.
+struct Place<'s> {
+    spool: &'s Spool,
+    id: Uuid,
+    kept: bool,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        let (files, id) = (self.spool.files.clone(), self.id);
+        self.spool.held().remove(&id);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // What is left all the same is removed at start.
+            runtime.spawn(async move { files.remove(id).await });
+        }
     }
 }
 

@@ -100,7 +100,7 @@ impl<S: Sink> Writing<'_, S> {
                 self.fact(part, &fact).await?;
             }
         }
-        let mut walk = Walk::new(self.source, channel, &part.fresh);
+        let mut walk = Walk::writing(self.source, channel, &part.fresh);
         loop {
             let facts = walk.next().await?;
             if facts.is_empty() {

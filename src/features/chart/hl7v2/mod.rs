@@ -132,7 +132,7 @@ async fn channel(
     let composer = Composer::new(source, request, book, part.begun.id);
     let mut groups: BTreeMap<ItemId, Group> = BTreeMap::new();
     let mut key = None;
-    let mut walk = Walk::new(source, part.begun.id, &part.window);
+    let mut walk = Walk::writing(source, part.begun.id, &part.window);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {

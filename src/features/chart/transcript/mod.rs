@@ -86,8 +86,8 @@ pub async fn pdf(
     }
     let mut pile = pdf::Pile::default();
     tell(source, request, parts, &Besides::readable(), &gathered, &mut pile).await?;
-    let now = gathered.now;
-    let printed = tokio::task::spawn_blocking(move || pile.print(now)).await;
+    let (now, progress) = (gathered.now, source.progress.clone());
+    let printed = tokio::task::spawn_blocking(move || pile.print(now, &progress)).await;
     let bytes = printed.map_err(|_| Fault::Defect("a PDF could not be laid out"))??;
     let mut file = Single::begin(out, "transcript.pdf")?;
     file.write(&bytes)?;
@@ -169,7 +169,7 @@ async fn conversation(
     let (anchor, title) = (chapters::anchor(channel), Line::theirs(gathered.channel_name(channel)));
     sheet.put(Block::Section { chapter: Chapter::Conversation(channel), anchor, title })?;
     sheet.put(Block::Paragraph(chapters::readers(gathered, part)))?;
-    let mut walk = Walk::new(source, channel, spans);
+    let mut walk = Walk::writing(source, channel, spans);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {

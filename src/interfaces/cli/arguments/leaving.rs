@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Subcommand, ValueEnum};
+
+use crate::features::chart::Format;
 
 /// `export`
 #[derive(Args, Debug)]
@@ -20,10 +23,10 @@ pub struct Export {
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
     /// Stand for it with this statement, in the name of `--by`: then it is filed
-    #[arg(long, value_name = "STATEMENT", requires = "target", required_unless_present_any = ["format", "dry_run"])]
+    #[arg(long, value_name = "STATEMENT", requires = "target", conflicts_with = "format", required_unless_present_any = ["format", "dry_run"])]
     pub attest: Option<String>,
     /// Say what the target will keep or lose, and file nothing
-    #[arg(long, requires = "target", conflicts_with = "attest")]
+    #[arg(long, requires = "target", conflicts_with_all = ["attest", "format"])]
     pub dry_run: bool,
     /// Only what this format has not had yet
     #[arg(long, value_enum)]
@@ -47,7 +50,7 @@ pub struct Export {
     #[arg(long, value_name = "TIME")]
     pub to: Option<String>,
     /// `fhir-transaction`: with an entry for the patient
-    #[arg(long)]
+    #[arg(long, conflicts_with = "target")]
     pub with_patient: bool,
     /// Why it is taken out: stands in the accounting of disclosures
     #[arg(long, value_name = "TEXT")]
@@ -61,29 +64,22 @@ pub enum Since {
     Last,
 }
 
-/// The form of an export.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
-    /// One event a line
-    Ndjson,
-    /// A transaction Bundle of FHIR R4
-    FhirTransaction,
-    /// A document Bundle of FHIR R4
-    FhirDocument,
-    /// A page to read
-    Html,
-    /// A document to print
-    Pdf,
-    /// HL7 v2 messages
-    Hl7v2,
-    /// What anyone can check
-    Proof,
-}
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl Format {
-    /// Whether it is a folder of files.
-    pub const fn is_folder(self) -> bool {
-        matches!(self, Self::Proof | Self::Hl7v2)
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Ndjson => "One event a line",
+            Self::FhirTransaction => "A transaction Bundle of FHIR R4",
+            Self::FhirDocument => "A signed document Bundle of FHIR R4",
+            Self::Html => "A page to read",
+            Self::Pdf => "A document to print",
+            Self::Hl7v2 => "HL7 v2 messages",
+            Self::Proof => "What anyone can check",
+        };
+        Some(PossibleValue::new(self.text()).help(help))
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Export {
     /// These entries only.
     #[serde(default)]
     pub entries: Vec<String>,
+    /// Somebody sees how far it has come.
+    #[serde(default)]
+    pub watched: bool,
     /// Where the command line writes it, as typed: for the answer.
     pub path: String,
 }

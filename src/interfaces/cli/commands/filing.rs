@@ -56,6 +56,9 @@ pub(super) async fn file(
     if let Some(classes) = classes(&asked.classes)? {
         draft.insert("classes".into(), json!(classes));
     }
+    if let Some(purpose) = &asked.purpose {
+        draft.insert("purpose".into(), json!(purpose));
+    }
     let drafted = node.engine.run(subject.clone(), "export.draft", draft).await?;
     let export = drafted["export"].clone();
     let of = |more: Value| -> Result<Data, Fault> {
@@ -104,8 +107,11 @@ fn filed(target: &str, shown: Value) -> Answer {
     if let Some(filed) = shown.get("filed") {
         line.push_str(&format!(", {} entries, {} sent", filed["entries"], filed["resources"]));
     }
+    let words = shown["outcome"]["words"].as_str().unwrap_or_default();
+    if let (false, Some(next)) = (words.is_empty(), shown["next_at"].as_str()) {
+        line.push_str(&format!(", tried again at {next}: {words}"));
+    }
     let failed = (state == State::Failed.text()).then(|| {
-        let words = shown["outcome"]["words"].as_str().unwrap_or_default();
         format!("The target did not take it ({}): {words}", shown["outcome"]["code"].as_str().unwrap_or_default())
     });
     Answer { object: shown, lines: vec![line], failed }

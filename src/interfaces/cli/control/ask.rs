@@ -24,6 +24,7 @@ pub async fn ask(folder: &Folder, order: Order, out: &mut dyn Out) -> anyhow::Re
             Said::Done(answer) => return Ok(Ok(answer)),
             Said::Refused(sentence) => bail!("{sentence}"),
             Said::File(name) => out.begin_file(&name)?,
+            Said::Reached(done, total) => out.progress().told(done, total),
             Said::Bytes(count) => copy(&mut stream, count, out).await?,
             Said::Finish(_) => {
                 let finished = out.finish();

@@ -2,7 +2,7 @@
 //! owns the data.
 //!
 //! Messages are a length (4 bytes, big-endian) and that many bytes of JSON. One request; then any number of
-//! `{"file": name}`, `{"bytes": n}` followed by n bytes, `{"finish": true}` (answered by the client with `{"kept": true}` or
+//! `{"file": name}`, `{"reached": [done, of]}` (where the order says that somebody sees it), `{"bytes": n}` followed by n bytes, `{"finish": true}` (answered by the client with `{"kept": true}` or
 //! `{"lost": sentence}`), and in the end `{"done": answer}` or `{"refused": sentence}`.
 
 mod ask;
@@ -38,6 +38,8 @@ enum Said {
     File(String),
     /// So many bytes follow.
     Bytes(usize),
+    /// Entries done, and of how many.
+    Reached(u64, u64),
     /// Make it durable and say so.
     Finish(bool),
     /// The end: what came of it.

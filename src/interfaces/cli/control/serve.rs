@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::io::AsyncWriteExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::commands::{Answer, Command, Order, execute};
 use super::super::print::said;
 use super::{CHUNK_BYTES, Heard, REQUEST_BYTES_MAX, Said, reachable};
-use crate::features::chart::Out;
+use crate::features::chart::{Out, Progress};
 use crate::kernel::base::{Code, Refusal};
 use crate::server::status::Status;
 use crate::server::{Folder, Node};
@@ -25,8 +26,13 @@ use crate::server::{Folder, Node};
 const ORDERS_MAX: usize = 16;
 /// A command that takes nothing for so long is gone.
 const STALL: Duration = Duration::from_secs(60);
+/// How often it is said how far an export has come.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long running orders are waited for at the end.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// What is said to a command; one message at a time.
+type Line = Arc<Mutex<OwnedWriteHalf>>;
 
 /// Listens in the folder. Whoever calls holds the folder, so a socket that lies there belongs to nobody.
 ///
@@ -88,18 +94,50 @@ pub async fn serve(listener: UnixListener, folder: Folder, attendant: Attendant,
     let _ = tokio::time::timeout(DRAIN, running.wait()).await;
 }
 
-async fn attend(mut stream: UnixStream, attendant: Attendant, stop: &CancellationToken) -> io::Result<()> {
-    let order: Order = super::read(&mut stream, REQUEST_BYTES_MAX).await?;
+async fn attend(stream: UnixStream, attendant: Attendant, stop: &CancellationToken) -> io::Result<()> {
+    let (mut heard, said_to) = stream.into_split();
+    let order: Order = super::read(&mut heard, REQUEST_BYTES_MAX).await?;
+    let said_to = Arc::new(Mutex::new(said_to));
     let outcome = match &attendant.node {
         _ if matches!(order.command, Command::Status) => Ok(attendant.status(stop)),
-        Some(node) => execute(node, order, &mut Sent { stream: &mut stream }).await,
+        Some(node) => run(node, order, &mut heard, &said_to).await,
         None => Err(Refusal::new(Code::Sealed)),
     };
     let end = match outcome {
         Ok(answer) => Said::Done(answer),
         Err(refusal) => Said::Refused(said(&refusal)),
     };
-    super::write(&mut stream, &end).await
+    super::write(&mut *said_to.lock().await, &end).await
+}
+
+/// Runs it; meanwhile says how far it has come, if somebody sees that.
+async fn run(node: &Node, order: Order, heard: &mut OwnedReadHalf, to: &Line) -> Result<Answer, Refusal> {
+    let progress = Progress::default();
+    let ended = CancellationToken::new();
+    let _ended = ended.clone().drop_guard();
+    let watched = matches!(&order.command, Command::Export(asked) if asked.watched);
+    let telling = watched.then(|| tokio::spawn(tell(Arc::clone(to), progress.clone(), ended.clone())));
+    let outcome = execute(node, order, &mut Sent { heard, to, progress }).await;
+    ended.cancel();
+    if let Some(telling) = telling {
+        // It ends between two messages: what follows does not stand inside one.
+        let _ = telling.await;
+    }
+    outcome
+}
+
+async fn tell(to: Line, progress: Progress, ended: CancellationToken) {
+    let (mut before, mut goes_on) = ((0, 0), true);
+    while goes_on {
+        goes_on = ended.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some();
+        let (done, total) = progress.entries();
+        if (done, total) != std::mem::replace(&mut before, (done, total)) {
+            let saying = async { super::write(&mut *to.lock().await, &Said::Reached(done, total)).await };
+            if !matches!(tokio::time::timeout(STALL, saying).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
 }
 
 impl Attendant {
@@ -117,15 +155,21 @@ impl Attendant {
 
 /// Files on their way to the command. Writing waits for the command to read, on a thread of its own meanwhile.
 struct Sent<'s> {
-    stream: &'s mut UnixStream,
+    heard: &'s mut OwnedReadHalf,
+    to: &'s Line,
+    progress: Progress,
 }
 
 impl Sent<'_> {
-    fn wait<T>(&mut self, work: impl AsyncFnOnce(&mut UnixStream) -> io::Result<T>) -> io::Result<T> {
-        let stream = &mut *self.stream;
+    fn wait<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut OwnedReadHalf, &mut OwnedWriteHalf) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (heard, to) = (&mut *self.heard, self.to);
         tokio::task::block_in_place(|| {
             let patient = async {
-                tokio::time::timeout(STALL, work(stream)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                let working = async { work(heard, &mut *to.lock().await).await };
+                tokio::time::timeout(STALL, working).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             };
             tokio::runtime::Handle::current().block_on(patient)
         })
@@ -134,22 +178,26 @@ impl Sent<'_> {
 
 impl Out for Sent<'_> {
     fn begin_file(&mut self, name: &str) -> io::Result<()> {
-        self.wait(async |stream| super::write(stream, &Said::File(name.to_owned())).await)
+        self.wait(async |_, stream| super::write(stream, &Said::File(name.to_owned())).await)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         bytes.chunks(CHUNK_BYTES).try_for_each(|chunk| {
-            self.wait(async |stream| {
+            self.wait(async |_, stream| {
                 super::write(stream, &Said::Bytes(chunk.len())).await?;
                 stream.write_all(chunk).await
             })
         })
     }
 
+    fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
-        self.wait(async |stream| {
+        self.wait(async |heard, stream| {
             super::write(stream, &Said::Finish(true)).await?;
-            match super::read(stream, CHUNK_BYTES).await? {
+            match super::read(heard, CHUNK_BYTES).await? {
                 Heard::Kept(_) => Ok(()),
                 Heard::Lost(sentence) => Err(io::Error::other(sentence)),
             }

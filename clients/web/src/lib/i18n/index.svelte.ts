@@ -1,17 +1,25 @@
 // Words in the reader's language. A key that one language lacks does not compile.
+import { de as deCare } from "./care/de.ts";
+import { en as enCare } from "./care/en.ts";
+import { de as deChart } from "./chart/de.ts";
+import { en as enChart } from "./chart/en.ts";
 import { de as dePages } from "./de.ts";
 import { en as enPages } from "./en.ts";
+import { de as deFamily } from "./family/de.ts";
+import { en as enFamily } from "./family/en.ts";
 import { de as deRecord } from "./record/de.ts";
 import { en as enRecord } from "./record/en.ts";
 
-const en = { ...enPages, ...enRecord };
+const en = { ...enPages, ...enRecord, ...enCare, ...enChart };
 
 export type Key = keyof typeof en;
 type Counted<K extends string> = K extends `${infer Name}.one` ? Name : never;
 /** Keys with a form for one and a form for others. */
 export type CountKey = Counted<Key>;
 
-const WORDS: Record<string, Record<Key, string>> = { en, de: { ...dePages, ...deRecord } };
+const WORDS: Record<string, Record<Key, string>> = { en, de: { ...dePages, ...deRecord, ...deCare, ...deChart } };
+/** What patients and family read in place of the words of a ward. */
+const PLAIN: Record<string, Partial<Record<Key, string>>> = { en: enFamily, de: deFamily };
 export const LANGUAGES = [
     ["en", "English"],
     ["de", "Deutsch"],
@@ -27,6 +35,8 @@ function atStart(): string {
 
 class Language {
     tag = $state(atStart());
+    /** Whether the reader is a patient or family. */
+    plain = $state(false);
 
     choose(tag: string): void {
         this.tag = tag;
@@ -41,7 +51,8 @@ export const locale = (): string => (language.tag === "en" ? "en-GB" : language.
 
 /** The words of a key, with what stands in braces filled in. */
 export function t(key: Key, given: Record<string, string | number> = {}): string {
-    const words = WORDS[language.tag]?.[key] ?? en[key];
+    const plain = language.plain ? PLAIN[language.tag]?.[key] : undefined;
+    const words = plain ?? WORDS[language.tag]?.[key] ?? en[key];
     return words.replace(/\{(\w+)\}/g, (_, name: string) => String(given[name] ?? ""));
 }
 

@@ -2,10 +2,11 @@
 //! B612 (SIL OFL) for what it has, DejaVu Sans for most other alphabets. What neither has, Chinese, Japanese, Korean and most emoji
 //! among it, is a box on the page and itself in the text layer, and is counted.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use krilla::text::{Font, GlyphId, KrillaGlyph};
-use rustybuzz::{Direction, Face, UnicodeBuffer};
+use rustybuzz::{Direction, Face, GlyphBuffer, Script, ShapePlan, UnicodeBuffer, script};
 
 use crate::kernel::base::Fault;
 
@@ -22,16 +23,34 @@ const WORDS_MAX: usize = 50_000;
 struct Cut {
     face: Face<'static>,
     font: Font,
+    /// By direction and script: making one takes longer than shaping a line with it.
+    plans: RefCell<Vec<(bool, Script, ShapePlan)>>,
 }
 
 impl Cut {
     fn new(bytes: &'static [u8]) -> Result<Self, Fault> {
         const BROKEN: Fault = Fault::Defect("a built-in font cannot be read");
-        Ok(Self { face: Face::from_slice(bytes, 0).ok_or(BROKEN)?, font: Font::new(bytes.into(), 0).ok_or(BROKEN)? })
+        let (face, font) = (Face::from_slice(bytes, 0).ok_or(BROKEN)?, Font::new(bytes.into(), 0).ok_or(BROKEN)?);
+        Ok(Self { face, font, plans: RefCell::default() })
     }
 
     fn has(&self, c: char) -> bool {
         self.face.glyph_index(c).is_some_and(|glyph| glyph.0 != 0)
+    }
+
+    fn shape(&self, mut buffer: UnicodeBuffer, backwards: bool) -> GlyphBuffer {
+        buffer.guess_segment_properties();
+        let direction = if backwards { Direction::RightToLeft } else { Direction::LeftToRight };
+        buffer.set_direction(direction);
+        let script = buffer.script();
+        let mut plans = self.plans.borrow_mut();
+        let known = plans.iter().position(|(back, of, _)| (*back, *of) == (backwards, script));
+        let at = known.unwrap_or_else(|| {
+            let named = (script != script::UNKNOWN).then_some(script);
+            plans.push((backwards, script, ShapePlan::new(&self.face, direction, named, None, &[])));
+            plans.len() - 1
+        });
+        rustybuzz::shape_with_plan(&self.face, &plans[at].2, buffer)
     }
 }
 
@@ -157,9 +176,7 @@ impl Letters {
         for (at, c) in text.char_indices().filter(|(_, c)| !directs(*c) || cut.has(*c)) {
             buffer.add(c, u32::try_from(at).unwrap_or(u32::MAX));
         }
-        buffer.guess_segment_properties();
-        buffer.set_direction(if backwards { Direction::RightToLeft } else { Direction::LeftToRight });
-        let shaped = rustybuzz::shape(&cut.face, &[], buffer);
+        let shaped = cut.shape(buffer, backwards);
         let mut starts: Vec<usize> = shaped.glyph_infos().iter().map(|info| info.cluster as usize).collect();
         starts.push(text.len());
         starts.sort_unstable();

@@ -21,6 +21,7 @@ use krilla::{Document, SerializeSettings};
 
 use super::block::{Block, Entry, Line, Part, Run, Sheet, Sort};
 use super::html::turns;
+use crate::features::chart::Progress;
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Micros};
 use leaves::{Leaves, Look};
@@ -39,9 +40,13 @@ impl Sheet for Pile {
 
 impl Pile {
     /// The document, made at that time.
-    pub fn print(self, made: Micros) -> Result<Vec<u8>, Fault> {
+    pub fn print(self, made: Micros, progress: &Progress) -> Result<Vec<u8>, Fault> {
         let mut paper = Paper::new(made)?;
-        self.0.into_iter().try_for_each(|block| paper.put(block))?;
+        for block in self.0 {
+            let entries = u64::from(matches!(block, Block::Entry(_)));
+            paper.put(block)?;
+            progress.written(entries);
+        }
         paper.finish()
     }
 }

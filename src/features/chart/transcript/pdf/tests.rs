@@ -13,7 +13,7 @@ fn document(words: &[&str]) -> Vec<u8> {
         .expect("kept");
     pile.put(Block::Facts(vec![("Patient".into(), Line::theirs("Ruth Okafor"))])).expect("kept");
     words.iter().for_each(|text| pile.put(Block::Paragraph(Line::theirs(*text))).expect("kept"));
-    pile.print(1_772_464_200_000_000).expect("a valid document")
+    pile.print(1_772_464_200_000_000, &crate::features::chart::Progress::default()).expect("a valid document")
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -135,7 +135,7 @@ export const de: Record<keyof typeof en, string> = {
     "ask.check_back": "Um Rückbestätigung gebeten",
     "ask.askedToAcknowledge": "Um Kenntnisnahme gebeten {time}",
     "ask.askedToSayBack": "Um Rückbestätigung gebeten {time}",
-    "ask.seenBy": "{name} hat es gesehen {time}",
+    "ask.seenBy": "Gesehen: {name}, {time}",
     "ask.saidBack": "{name} bestätigte zurück {time}: „{text}“",
     "ask.confirmed": "Bestätigt {time}",
     "ask.waitsForYou": "Wartet auf Ihre Bestätigung",

@@ -133,7 +133,7 @@ export const en = {
     "ask.check_back": "Asked to be said back",
     "ask.askedToAcknowledge": "Asked to be seen {time}",
     "ask.askedToSayBack": "Asked to be said back {time}",
-    "ask.seenBy": "{name} has seen it {time}",
+    "ask.seenBy": "Seen by {name} {time}",
     "ask.saidBack": "{name} said back {time}: “{text}”",
     "ask.confirmed": "Confirmed {time}",
     "ask.waitsForYou": "Waits for you to confirm",
