@@ -230,12 +230,12 @@ async fn a_large_file_passes_in_little_memory() {
 
 both!(a_page_of_ours_opens_files_by_its_cookie_and_no_other_page_does);
 async fn a_page_of_ours_opens_files_by_its_cookie_and_no_other_page_does() {
-    let ward = Ward::open("").await;
-    let file = ward.upload(&ward.nurse, &ward.channel, b"a picture").await.json()["id"].as_str().unwrap().to_owned();
-    ward.carry(&ward.channel, &ward.item, &file).await;
+    let scene = Scene::open("").await;
+    let file = text(&scene.upload(&scene.ward.lead, "staff", b"a picture").await.json(), "id");
+    scene.carry("staff", "goal", &file).await;
     let get = async |headers: &str| {
-        let cookie = format!("Cookie: __Host-carethread={}\r\n{headers}", ward.nurse.token);
-        ward.server.request(&format!("GET /v1/channels/{}/files/{file}", ward.channel), &cookie, b"").await.status
+        let cookie = format!("Cookie: __Host-carethread={}\r\n{headers}", scene.ward.lead.token);
+        scene.server.request(&format!("GET {}/{file}", scene.route("staff")), &cookie, b"").await.status
     };
     assert_eq!(get("Sec-Fetch-Site: same-origin\r\n").await, 200);
     for other in ["", "Sec-Fetch-Site: cross-site\r\n", "Sec-Fetch-Site: same-site\r\n", "Sec-Fetch-Site: none\r\n"] {

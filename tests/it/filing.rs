@@ -25,7 +25,11 @@ async fn what_is_attested_and_taken_back_is_not_filed_and_a_repeat_says_so() {
     let first = desk.server.run(&desk.officer, "export.withdraw", withdraw.clone()).await;
     assert_eq!((&first["state"], &first["repeat"]), (&json!("withdrawn"), &Value::Null), "{first}");
     let again = desk.server.run(&desk.officer, "export.withdraw", withdraw).await;
-    assert_eq!((&again["state"], &again["rev"], &again["repeat"]), (&first["state"], &first["rev"], &json!(true)), "{again}");
+    assert_eq!(
+        (&again["state"], &again["rev"], &again["repeat"]),
+        (&first["state"], &first["rev"], &json!(true)),
+        "{again}"
+    );
     assert!(fhir.received().await.iter().all(|one| one["method"] == "GET"));
 }
 

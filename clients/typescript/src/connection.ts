@@ -81,6 +81,8 @@ export class Connection {
     #socket: Socket | undefined;
     #questions: Questions | undefined;
     #attempt = 0;
+    /** After how long a session ends that nobody uses; undefined until the server has said so. */
+    idleMinutes: number | undefined;
     #heardAt = 0;
     #liveUntil: number | undefined;
     #stopTimer: () => void = () => undefined;
@@ -216,6 +218,7 @@ export class Connection {
         const socket = this.#socket;
         if (!socket) return;
         this.#questions = new Questions(this.#world, hello.limits, (text) => socket.send(text));
+        this.idleMinutes = hello.limits.idle_minutes;
         this.#watch(this.#era, hello.ping_s * 1_000);
         if (hello.auth === "ok")
             return void this.#signed({

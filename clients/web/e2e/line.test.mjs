@@ -109,3 +109,31 @@ test("devices are listed and signed out from elsewhere", async () => {
     await there.getByRole("heading", { name: "Locked" }).waitFor();
     for (const page of [here, there]) await page.context().close();
 });
+
+test("a page that nobody is at locks, however much others write; whoever says that they are there stays", { timeout: 120_000 }, async () => {
+    const page = await house.signIn("maja");
+    await page.getByRole("heading", { name: "My patients" }).waitFor();
+    await page.clock.install();
+    await page.reload();
+    await page.getByRole("heading", { name: "My patients" }).waitFor();
+    const others = () => house.run("tomasz", "message.post", { channel: house.ward.staff, item: house.ward.items.pills, text: "Others write" });
+    const idle = async (minutes) => {
+        for (let minute = 0; minute < minutes; minute += 1) {
+            await page.clock.fastForward(60_000);
+            await others();
+        }
+    };
+    await idle(13);
+    const dialog = page.getByRole("dialog", { name: "You will be signed out in two minutes" });
+    await dialog.waitFor();
+    await dialog.getByRole("button", { name: "Stay signed in" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await idle(12);
+    assert.equal(await dialog.count(), 0, "the time begins anew");
+    await idle(4);
+    await page.getByText("stepped away").waitFor();
+    const cookies = await page.context().cookies();
+    const token = cookies.find(({ name }) => name === "__Host-carethread")?.value;
+    assert.ok(token === undefined || (await page.evaluate(() => fetch("/v1/ws-tickets", { method: "POST" }).then(({ status }) => status))) === 401, "the session is over at the server, too");
+    await page.context().close();
+});

@@ -1,4 +1,5 @@
-// The built page, served as the server serves it: over TLS, under the same policy, with everything else handed through to a running server.
+// A line to a running server that can be cut, silenced and given other files: everything goes through it, the page too, which the program
+// serves. With CARETHREAD_WEB=dist the page is that of `dist/`, for whoever works on it and does not want to build the program each time.
 // Usage: node e2e/serve.mjs SERVER_PORT [PORT] [TLS_FOLDER]
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,6 +10,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2" };
+const OWN_PAGE = process.env.CARETHREAD_WEB === "dist";
 const POLICY =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
@@ -33,7 +35,10 @@ export async function serve({ serverPort, tls, port = 0 }) {
     };
     const page = createServer(own, (asked, answer) => {
         const path = new URL(asked.url, "https://localhost").pathname;
-        if (path.startsWith("/v1/") || path === "/readyz") {
+        const file = normalize(path === "/" ? "/index.html" : path);
+        const api = path.startsWith("/v1/") || path === "/readyz";
+        if (down && !api) return void asked.socket.destroy();
+        if (api || (!OWN_PAGE && !other(file))) {
             const on = request({ ...to(), method: asked.method, path: asked.url, headers: headers(asked.headers) }, (got) => {
                 answer.writeHead(got.statusCode ?? 502, got.headers);
                 got.pipe(answer);
@@ -42,9 +47,7 @@ export async function serve({ serverPort, tls, port = 0 }) {
             asked.pipe(on);
             return;
         }
-        const file = normalize(path === "/" ? "/index.html" : path);
         try {
-            if (down) return void asked.socket.destroy();
             const body = other(file) ?? readFileSync(join(DIST, file));
             answer.writeHead(200, { "Content-Type": TYPES[extname(file)] ?? "application/octet-stream", "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
             answer.end(body);

@@ -18,6 +18,7 @@ import {
 } from "carethread";
 import { IndexedDbStorage } from "carethread/indexeddb";
 import { SvelteMap } from "svelte/reactivity";
+import { watchIdle } from "./idle.ts";
 import { forget, forgetPages, keep, kept } from "./keep.ts";
 
 export type Phase = "opening" | "out" | "in";
@@ -40,6 +41,7 @@ class Session {
     readonly writes = new SvelteMap<string, Write>();
     #client: Client | undefined;
     #vault: Vault | undefined;
+    #unwatch: (() => void) | undefined;
     readonly #heard = new Set<(client: Client) => void>();
 
     /** Goes on with the session that the browser has, if it has one. */
@@ -126,6 +128,11 @@ class Session {
         made.connection.on("notice", (notice) => {
             if (notice.code === "session_expiring") this.expiring = notice;
         });
+        this.#unwatch = watchIdle({
+            minutes: () => made.connection.idleMinutes,
+            warn: () => (this.expiring ??= { type: "notice", code: "session_expiring", text: "" }),
+            over: () => void this.#idle(),
+        });
         made.outbox.on("changed", (write) => this.writes.set(write.key, write));
         made.outbox.on("discarded", (write) => this.writes.delete(write.key));
         void made.outbox.open().then((lost) => (this.lost = lost));
@@ -142,9 +149,16 @@ class Session {
         void forget();
     }
 
+    /** Nobody was at the page: the session ends here and at the server, and whoever comes back finds the page where it was. */
+    async #idle(): Promise<void> {
+        this.#ended();
+        await endSession(world, "").catch(() => undefined);
+    }
+
     #end(keeping: boolean): void {
         this.locked = keeping;
         this.expiring = undefined;
+        this.#unwatch?.();
         // Which spaces somebody has written to is theirs: the next one on this page is asked anew.
         sessionStorage.clear();
         this.#client?.outbox.close();
