@@ -33,6 +33,10 @@ const pages = [
     ["chart", house.patient("chart", draft.export)],
     ["drift", house.patient("drift")],
     ["mails", house.patient("mails")],
+    ["team", house.patient("team")],
+    ["settings", "#/settings"],
+    ["downtime", "#/print"],
+    ["verify", "#/verify"],
 ];
 async function take(name, who, more, list) {
     const page = await house.signIn(who, more);
@@ -46,7 +50,7 @@ async function take(name, who, more, list) {
 }
 await take("", "maja", { width: 1280, height: 800 }, pages);
 await take("-dark", "maja", { width: 1280, height: 800, colorScheme: "dark" }, pages.slice(1, 2));
-await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4], ["chart", house.patient("chart")], ["filing", house.patient("chart", draft.export)], pages[7]]);
+await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4], ["chart", house.patient("chart")], ["filing", house.patient("chart", draft.export)], pages[7], ["team", house.patient("team")], ["checkin", house.patient("checkin", staff)]]);
 await take("-family", "ada", { width: 390, height: 780 }, [pages[2], ["plan", house.patient("plan")]]);
 console.log(house.faults);
 await house.close();
