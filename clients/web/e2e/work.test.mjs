@@ -179,7 +179,7 @@ test("everybody on the team is listed, with what they answer for", async () => {
     const page = await house.signIn("maja");
     await house.open(page, "team");
     await page.getByText("answers for the plan").waitFor();
-    await page.getByText("Ada Okafor").waitFor();
+    await page.getByText("Ada Okafor", { exact: true }).waitFor();
     await page.context().close();
 });
 
