@@ -1,6 +1,6 @@
 //! Where exports are drafted, attested and waited for: a server with receivers, a patient, and a records officer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use carethread::on_db;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ impl Desk {
 
     /// Waits until what is shown of an export is so.
     pub async fn when(&self, export: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         loop {
             let shown = self.shown(export).await;
             if is(&shown) {

@@ -355,7 +355,7 @@ async fn verify_names_the_first_bad_entry_and_says_what_it_cannot_know() {
 
     let mut lines: Vec<&str> = written.lines().collect();
     let of_staff = |line: &&str| line.contains(desk.ward.id("staff")) && line.contains("said as message_staff");
-    let at = lines.iter().position(|line| of_staff(&line)).unwrap();
+    let at = lines.iter().position(of_staff).unwrap();
     let gone: Value = serde_json::from_str(lines.remove(at)).unwrap();
     std::fs::write(path("gap.ndjson"), lines.join("\n")).unwrap();
     let gap = verify("gap.ndjson").await;

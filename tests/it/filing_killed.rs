@@ -1,6 +1,6 @@
 //! A server that is killed between any two steps of a filing, again and again, files everything once all the same.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ async fn killed(desk: Desk, peer: &Peer, export: &str, faults: Value) -> (Desk, 
     let answered = faults == json!([]);
     let before = peer.seen().await;
     peer.faults(faults).await;
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     loop {
         let now = peer.seen().await;
         let struck = if answered { now.requests > before.requests } else { now.met > before.met };

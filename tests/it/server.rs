@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
@@ -56,7 +56,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub tls: Arc<ClientConfig>,
     child: Child,
-    idle: Mutex<Vec<(Instant, Connection)>>,
+    idle: Mutex<Vec<(tokio::time::Instant, Connection)>>,
 }
 
 impl Done {
@@ -256,7 +256,7 @@ impl Server {
         };
         let answer = connection.ask(line, headers, body).await?;
         if answer.header("connection") != "close" {
-            self.idle.lock().unwrap().push((Instant::now(), connection));
+            self.idle.lock().unwrap().push((tokio::time::Instant::now(), connection));
         }
         Ok(answer)
     }
