@@ -17,14 +17,16 @@ both!(what_is_attested_and_taken_back_is_not_filed_and_a_repeat_says_so);
 async fn what_is_attested_and_taken_back_is_not_filed_and_a_repeat_says_so() {
     let (fhir, desk) = site("full").await;
     // Two people are to stand for it: the first one's word alone files nothing.
+    let (lead, nurse) = (desk.trusted_lead().await, desk.server.person("nurse").await);
+    desk.ward.add(&desk.server, &nurse, json!({})).await;
     let draft = json!({"patient": desk.ward.id("patient"), "target": "ehr", "purpose": "Continuity of care",
-        "attesters": [desk.officer.id, desk.ward.lead.id]});
-    let export = text(&desk.server.run(&desk.officer, "export.draft", draft).await, "export");
-    desk.attest(&export).await;
+        "attesters": [lead.id, nurse.id]});
+    let export = text(&desk.server.run(&lead, "export.draft", draft).await, "export");
+    desk.attested(&lead, &export).await;
     let withdraw = json!({"export": export, "reason": "One day too early", "key": super::chance::fresh_id()});
-    let first = desk.server.run(&desk.officer, "export.withdraw", withdraw.clone()).await;
+    let first = desk.server.run(&lead, "export.withdraw", withdraw.clone()).await;
     assert_eq!((&first["state"], &first["repeat"]), (&json!("withdrawn"), &Value::Null), "{first}");
-    let again = desk.server.run(&desk.officer, "export.withdraw", withdraw).await;
+    let again = desk.server.run(&lead, "export.withdraw", withdraw).await;
     assert_eq!(
         (&again["state"], &again["rev"], &again["repeat"]),
         (&first["state"], &first["rev"], &json!(true)),

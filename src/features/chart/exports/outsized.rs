@@ -71,7 +71,8 @@ fn carried(attachment: &Value) -> Option<usize> {
 fn name_only(resource: &mut Value, below: usize) {
     let (list, member) =
         if is_communication(resource) { ("payload", "contentAttachment") } else { ("content", "attachment") };
-    for one in resource[list].as_array_mut().into_iter().flatten() {
+    // Indexing would put a null where a resource has no such list.
+    for one in resource.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
         let Some(attachment) = one.get_mut(member) else { continue };
         if carried(attachment).is_none_or(|length| length < below) {
             continue;
@@ -91,7 +92,8 @@ fn name_only(resource: &mut Value, below: usize) {
 fn moved_out(one: &mut Sent) -> Vec<Sent> {
     let of = one.resource.clone();
     let mut files = Vec::new();
-    for (n, payload) in (0_u32..).zip(one.resource["payload"].as_array_mut().into_iter().flatten()) {
+    let payloads = one.resource.get_mut("payload").and_then(Value::as_array_mut);
+    for (n, payload) in (0_u32..).zip(payloads.into_iter().flatten()) {
         let Some(attachment) = payload.get("contentAttachment").filter(|one| carried(one).is_some()) else { continue };
         let id = Uuid::new_v5(&one.id, format!("file {n}").as_bytes());
         let title = attachment["title"].clone();
@@ -165,5 +167,15 @@ mod tests {
         // With nothing to leave out there is an end.
         assert_eq!(beside.after(&apart[1]), None);
         assert_eq!(Files::default().apart(vec![sent()])[0].resource, sent().resource);
+    }
+
+    #[test]
+    fn what_carries_no_file_stays_as_it_is() {
+        for class in ["Provenance", "Communication", "Task"] {
+            let resource = json!({ "resourceType": class, "identifier": [{"system": "urn:x", "value": "m"}] });
+            let one = Sent { class: class.into(), hash: hash(&resource), resource: resource.clone(), ..sent() };
+            let apart = Files { beside: true, below: Some(1) }.apart(vec![one]);
+            assert_eq!(apart.iter().map(|one| &one.resource).collect::<Vec<_>>(), [&resource]);
+        }
     }
 }
