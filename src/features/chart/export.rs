@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::filing::{BEGIN, Begun, CoveredChannel, FILE, Filing, Told};
+use super::lines::Lines;
 use super::source::{Part, Source, Walk};
 use super::{ExportRequest, ExportSummary, Format, Out, hl7v2, proof, transcript};
 use crate::features::files;
@@ -12,9 +13,9 @@ use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{ChannelId, Fault, FileId, Refusal, Stop};
 use crate::kernel::crypto::chain;
 use crate::kernel::crypto::head::HeadNote;
-use crate::kernel::crypto::{self, Hash, Hasher, base64, hex};
+use crate::kernel::crypto::{self, Hash, Hasher, hex};
 use crate::kernel::engine::{Data, Engine};
-use crate::kernel::log::{Fact, site, verify::leaf_of};
+use crate::kernel::log::{site, verify::leaf_of};
 use crate::kernel::policy::Subject;
 
 /// Writes an export to `out` and files it in the record: signed heads first, an entry `export.filed` last. Only what the caller may
@@ -131,27 +132,19 @@ impl<'o> Single<'o> {
     }
 }
 
-/// The event frame and, in the same object, the entry's id and the chain after it.
-fn line(fact: &Fact) -> Vec<u8> {
-    let frame = fact.frame();
-    let open = frame.as_str().strip_suffix('}').unwrap_or_default();
-    let mut line = Vec::with_capacity(open.len() + 128);
-    line.extend_from_slice(open.as_bytes());
-    line.extend_from_slice(format!(",\"id\":\"{}\",\"head\":\"{}\"}}\n", fact.id, base64(&fact.head)).as_bytes());
-    line
-}
-
 async fn ndjson(
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[Part],
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, Hash), Stop> {
+    let signer = source.engine.shared().vault.keyring().signer()?;
     let mut file = Single::begin(out, "record.ndjson")?;
     let about = source.about(request, parts).await?;
     let mut summary = ExportSummary::default();
     for part in parts {
         let before = summary.entries;
+        let mut lines = Lines::of(part, signer.verifier(), !request.is_picked() && !request.since_last);
         let mut walk = Walk::writing(source, part.begun.id, &part.fresh);
         loop {
             let facts = walk.next().await?;
@@ -159,7 +152,7 @@ async fn ndjson(
                 break;
             }
             for fact in facts.iter().filter(|fact| request.takes(fact, about.item(fact))) {
-                file.write(&line(fact))?;
+                file.write(&lines.line(fact).map_err(|_| Fault::Defect("a line is not JSON"))?)?;
                 summary.entries += 1;
             }
         }

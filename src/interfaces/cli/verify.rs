@@ -26,7 +26,7 @@ pub fn verify(path: &Path, key: Option<&str>) -> anyhow::Result<Answer> {
     }
     let mut file = BufReader::new(File::open(path).with_context(|| path.display().to_string())?);
     let start = file.fill_buf().with_context(|| path.display().to_string())?;
-    if start.is_empty() || start.starts_with(FRAME) { lines(path, file) } else { document(path, file, key) }
+    if start.is_empty() || start.starts_with(FRAME) { lines(path, file, key) } else { document(path, file, key) }
 }
 
 fn failed(path: &Path, clean: bool) -> Option<String> {
@@ -49,14 +49,15 @@ fn proof(path: &Path, key: Option<&str>) -> anyhow::Result<Answer> {
     Ok(Answer { object, lines: vec![verdict.to_string()], failed: failed(path, verdict.is_clean()) })
 }
 
-fn lines(path: &Path, file: impl BufRead) -> anyhow::Result<Answer> {
-    let verdict = chart::verify_lines(file).map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
+fn lines(path: &Path, file: impl BufRead, key: Option<&str>) -> anyhow::Result<Answer> {
+    let verdict = chart::verify_lines(file, key).map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
     let object = json!({
         "ok": verdict.is_clean(),
         "channels": verdict.channels,
         "entries": verdict.entries,
         "until": verdict.until.map(rfc3339),
-        "signer": null,
+        "signer": verdict.signer.as_ref().map(ToString::to_string),
+        "pinned": verdict.pinned,
         "sha256": verdict.sha256,
         "faults": verdict.faults,
     });
