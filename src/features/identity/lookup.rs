@@ -8,7 +8,7 @@ use super::model::folded;
 use crate::kernel::base::{Refusal, Stop};
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read};
-use crate::kernel::policy::{PersonKind, Right};
+use crate::kernel::policy::{self, Object, PersonKind, Right};
 
 /// Fewer letters would find half of a hospital.
 const QUERY_CHARS_MIN: usize = 2;
@@ -55,7 +55,7 @@ pub(super) async fn site(cx: &mut Read) -> Result<Value, Stop> {
     cx.permit_server(Right::OwnAccount)?;
     let owner = organizations(cx).await?.into_iter().find(|organization| organization.custodian);
     // How staff begin their messages is not for the family's page.
-    let staff = !cx.subject().kind.is_family();
+    let staff = policy::decide(cx.subject(), Right::UseTemplates, Object::Server, cx.now()).is_ok();
     let site = &cx.shared().config.site;
     Ok(json!({
         "organization": owner.map(|organization| organization.name),

@@ -15,7 +15,7 @@ use crate::kernel::crypto::Purpose;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read, Reply, Write};
 use crate::kernel::log::Vault;
-use crate::kernel::policy::{self, Access, Object, Right, Roles, Subject};
+use crate::kernel::policy::{self, Access, Object, Right, Subject};
 
 /// Mails of one list.
 const LIST_MAX: i64 = 200;
@@ -37,11 +37,10 @@ enum Sight {
 }
 
 /// Of a mail to no channel.
-fn sight_astray(subject: &Subject, row: &WaitingRow) -> Option<Sight> {
-    let officer = subject.roles.has(Roles::PRIVACY_OFFICER) || subject.roles.has(Roles::RECORD_OFFICER);
+fn sight_astray(subject: &Subject, row: &WaitingRow, now: Micros) -> Option<Sight> {
     match row.sender {
         Some(sender) if sender == subject.user => Some(Sight::All),
-        _ => (officer || subject.command_line).then_some(Sight::Outside),
+        _ => policy::decide(subject, Right::SeeStrayMail, Object::Server, now).is_ok().then_some(Sight::Outside),
     }
 }
 
@@ -81,7 +80,7 @@ pub(super) async fn list(cx: &mut Read, data: &Data) -> Result<Value, Stop> {
     }
     if patient.is_none() && channel.is_none() {
         for row in sql::waiting_at(cx.tx(), None, LIST_MAX).await? {
-            if let Some(sight) = sight_astray(&subject, &row) {
+            if let Some(sight) = sight_astray(&subject, &row, now) {
                 mails.push(shown(cx, row, sight).await?);
             }
         }
@@ -129,7 +128,7 @@ async fn find(cx: &mut Write<'_>, mail: ThingId) -> Result<(WaitingRow, Sight), 
             let access = cx.ledger().access(patient).await?;
             access.filter(|access| reads(subject, access, channel, now)).map(|_| Sight::All)
         }
-        _ => sight_astray(subject, &row),
+        _ => sight_astray(subject, &row, now),
     };
     Ok((row, sight.ok_or_else(hidden)?))
 }

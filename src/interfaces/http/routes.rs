@@ -15,7 +15,7 @@ use super::problem::{json, no_method, no_route, problem};
 use super::site::Site;
 use super::{disclosures, exports, files, guard, health, imports, intake, ops, page, published, sessions};
 use crate::kernel::base::Refusal;
-use crate::kernel::policy::Roles;
+use crate::kernel::policy::{self, Object, Right};
 
 /// The routes of a server with keys, `more` among them.
 pub fn routes(site: Site, more: Router) -> Router {
@@ -65,8 +65,12 @@ async fn metrics(
 ) -> Response<Body> {
     if !is_local(peer, &headers, site.trusted_proxies()) {
         match signed_in(&site, peer, &headers).await {
-            Ok(caller) if caller.subject.roles.has(Roles::ADMINISTRATOR) => {}
-            Ok(_) => return problem(&Refusal::forbidden("Metrics are for administrators.")),
+            Ok(caller) => {
+                let decided = policy::decide(&caller.subject, Right::Administer, Object::Server, site.door().now());
+                if decided.is_err() {
+                    return problem(&Refusal::forbidden("Metrics are for administrators."));
+                }
+            }
             Err(refusal) => return problem(&refusal),
         }
     }

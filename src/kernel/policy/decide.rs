@@ -93,6 +93,10 @@ pub enum Right {
     RegisterPatient,
     /// Find people who have accounts.
     LookUpPeople,
+    /// Begin messages as the site has it for staff.
+    UseTemplates,
+    /// Know of mails that reached no channel. Nothing of their content.
+    SeeStrayMail,
     /// Import into this patient's plan.
     ImportPlan,
     /// Take the record out.
@@ -233,7 +237,8 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
     let basis = match right {
         Right::OwnAccount => Some(Basis::Own),
         _ if subject.command_line => Some(Basis::CommandLine),
-        Right::LookUpPeople if !subject.kind.is_family() => Some(Basis::Role),
+        Right::LookUpPeople | Right::UseTemplates if !subject.kind.is_family() => Some(Basis::Role),
+        Right::SeeStrayMail if officer(subject) => Some(Basis::Role),
         // An administrator has no content: registering would make them the lead of what they may not read.
         Right::RegisterPatient if !subject.kind.is_family() && !administrator => Some(Basis::Role),
         Right::Administer if administrator => Some(Basis::Role),
@@ -244,6 +249,10 @@ fn on_server(subject: &Subject, right: Right) -> Result<Permit, Refusal> {
         Refusal::forbidden("Your account may not do this. Ask an administrator or a member of staff.")
     })?;
     Ok(Permit { actor: subject.user, basis, patient: None, channel: None, audience: None, member: Member::default() })
+}
+
+fn officer(subject: &Subject) -> bool {
+    subject.roles.has(Roles::PRIVACY_OFFICER) || subject.roles.has(Roles::RECORD_OFFICER)
 }
 
 /// The membership a subject has at a patient now. Whatever its row says, an account of the patient or of family never stands as
@@ -293,9 +302,8 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
     if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
-    let officer = subject.roles.has(Roles::PRIVACY_OFFICER) || subject.roles.has(Roles::RECORD_OFFICER);
     let drafts = right == Right::DraftExport && subject.roles.has(Roles::RECORD_OFFICER);
-    if drafts || (right == Right::AccountForDisclosures && officer) {
+    if drafts || (right == Right::AccountForDisclosures && officer(subject)) {
         return Ok(permit(Basis::Role, Member::default()));
     }
     let member = standing(subject, access, now).ok_or_else(Refusal::not_found)?;

@@ -305,6 +305,8 @@ fn right() -> impl Strategy<Value = Right> {
             Right::ManageChannels,
             Right::RegisterPatient,
             Right::LookUpPeople,
+            Right::UseTemplates,
+            Right::SeeStrayMail,
             Right::ImportPlan,
             Right::Export,
             Right::DraftExport,
@@ -411,7 +413,7 @@ proptest! {
             prop_assert!(case.right == Right::SeePatient || matches!(case.right, Right::EndMembership(who) if own(who)));
         }
         let on_server = case.decided(Object::Server).0 == Verdict::Allowed;
-        let anyones = matches!(case.right, Right::OwnAccount | Right::ReviewPrivacy);
+        let anyones = matches!(case.right, Right::OwnAccount | Right::ReviewPrivacy | Right::SeeStrayMail);
         prop_assert!(!on_server || anyones || !case.family_account());
     }
 
@@ -430,7 +432,8 @@ proptest! {
                 Right::OwnAccount => true,
                 Right::Administer => administrator,
                 Right::ReviewPrivacy => case.subject.roles.has(Roles::PRIVACY_OFFICER),
-                Right::LookUpPeople => !case.family_account(),
+                Right::LookUpPeople | Right::UseTemplates => !case.family_account(),
+                Right::SeeStrayMail => case.officer(),
                 Right::RegisterPatient => !administrator && !case.family_account(),
                 _ => false,
             };
