@@ -165,6 +165,28 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap())).collect()
 }
 
+/// That these people attest what a transaction says, in this order.
+#[track_caller]
+pub fn attested(bundle: &Value, names: &[&str]) {
+    let entries = bundle["entry"].as_array().unwrap();
+    let of = |url: &Value| entries.iter().find(|entry| entry["fullUrl"] == *url).map(|entry| &entry["resource"]);
+    let attests = |entry: &&Value| entry["resource"]["agent"][0]["type"]["coding"][0]["code"] == "attester";
+    let found: Vec<&Value> = entries.iter().filter(attests).map(|entry| &entry["resource"]).collect();
+    let named: Vec<&Value> =
+        found.iter().map(|one| &of(&one["agent"][0]["who"]["reference"]).unwrap()["name"][0]["text"]).collect();
+    assert_eq!(named, names);
+    let said = |entry: &&Value| {
+        ["Communication", "DocumentReference", "Task"].contains(&entry["resource"]["resourceType"].as_str().unwrap())
+    };
+    for one in found {
+        let targets: Vec<&Value> =
+            one["target"].as_array().unwrap().iter().map(|target| &target["reference"]).collect();
+        let all: Vec<&Value> = entries.iter().filter(said).map(|entry| &entry["fullUrl"]).collect();
+        assert_eq!(targets, all, "{one}");
+        assert!(one["reason"][0]["text"].as_str().unwrap().starts_with("Attested: ") && one["recorded"].is_string());
+    }
+}
+
 both!(a_folder_gets_whole_files_and_only_new_ones);
 async fn a_folder_gets_whole_files_and_only_new_ones() {
     let formats = ["ndjson", "html", "fhir-document", "fhir-transaction", "hl7v2"];
@@ -180,6 +202,10 @@ async fn a_folder_gets_whole_files_and_only_new_ones() {
         assert!(!there.is_empty() && there.keys().all(|name| !name.starts_with('.')), "{format}: {:?}", there.keys());
         let words = there.values().any(|bytes| String::from_utf8_lossy(bytes).contains("said as second"));
         assert!(words, "{format}");
+        if *format == "fhir-transaction" {
+            let bundle: Value = serde_json::from_slice(there.values().next().unwrap()).unwrap();
+            attested(&bundle, &["officer Example"]);
+        }
         assert_eq!(desk.file(format).await["filed"]["resources"], 0, "{format}");
         assert_eq!(files(place.path()), there, "{format}");
         before.insert(*format, there);

@@ -77,6 +77,7 @@ pub fn export(typed: Export) -> commands::Export {
         to: typed.to,
         with_patient: typed.with_patient,
         purpose: typed.purpose,
+        export: typed.export,
         watched: false,
         path: typed.out.map(|out| out.display().to_string()).unwrap_or_default(),
     }
