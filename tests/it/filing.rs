@@ -239,10 +239,13 @@ async fn a_preview_counts_what_will_be_filed() {
     assert_eq!(preview(&desk, &desk.draft("drop").await).await["entries"], 0);
     let amended = json!({"message": desk.ward.id("second"), "text": "said better"});
     desk.server.run(&desk.ward.lead, "message.amend", amended).await;
-    let export = desk.draft("drop").await;
+    let data = json!({"patient": desk.ward.id("patient"), "target": "drop", "attesters": [lead.id, nurse.id]});
+    let export = text(&desk.server.run(&lead, "export.draft", data).await, "export");
+    desk.attested(&lead, &export).await;
     let whole = preview(&desk, &export).await;
     assert!(whole["entries"].as_u64() > before["entries"].as_u64(), "{whole}");
-    desk.attest(&export).await;
+    let seen = json!({"export": export, "rev": 2, "statement": "Seen"});
+    desk.server.run(&nurse, "export.attest", seen).await;
     let filed = desk.until(&export, "filed").await;
     assert_eq!(filed["filed"]["entries"], whole["entries"], "{whole}");
 }

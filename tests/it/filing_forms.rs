@@ -221,3 +221,53 @@ async fn a_folder_gets_whole_files_and_only_new_ones() {
         assert!(new, "{format}: {:?}", now.keys());
     }
 }
+
+const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+
+both!(whom_a_register_knows_is_named_by_its_number);
+async fn whom_a_register_knows_is_named_by_its_number() {
+    let (fhir, peer) = (FhirServer::start().await, MllpPeer::start().await);
+    let old = format!("[targets.old]\nkind = \"mllp\"\naddress = \"{}\"\n", peer.address);
+    let desk = Desk::open(&format!("{}{old}", ehr(&fhir, "full", "entries_max = 8"))).await;
+    desk.known(&fhir).await;
+    // One whom the chart knows by that number, and one whom it does not.
+    let register = |value: &str| format!("{NPI}|{value}");
+    let lead = ["user", "identifier", "--handle", "lead", "--add", &register("1245319599")].map(str::to_owned);
+    desk.server.cli(&lead.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let number = register("1999999984");
+    let nurse = desk.server.person_with("nurse", &["--identifier", &number, "--identifier", "urn:oid:1.2.3|77"]).await;
+    desk.ward.add(&desk.server, &nurse, json!({})).await;
+    let known = json!({"resourceType": "Practitioner", "id": "npi1", "name": [{"text": "Lead of the chart"}],
+        "identifier": [{"system": NPI, "value": "1245319599"}]});
+    fhir.seed(json!([known])).await;
+    desk.file("ehr").await;
+    let people = fhir.stored(Some("Practitioner")).await;
+    let of = |value: &str| {
+        let has = |one: &&Value| one["identifier"].as_array().unwrap().iter().any(|one| one["value"] == value);
+        people.iter().filter(has).collect::<Vec<_>>()
+    };
+    let [lead] = of("1245319599")[..] else { panic!("{people:?}") };
+    assert_eq!((&lead["id"], &lead["name"][0]["text"]), (&json!("npi1"), &json!("Lead of the chart")));
+    let [made] = of("1999999984")[..] else { panic!("{people:?}") };
+    let values: Vec<&Value> = made["identifier"].as_array().unwrap().iter().map(|one| &one["value"]).collect();
+    assert_eq!(values, [&json!("1999999984"), &json!("77"), &json!(nurse.id)]);
+    let messages = fhir.stored(Some("Communication")).await;
+    let spoken = messages.iter().filter(|one| one["payload"].is_array());
+    for message in spoken {
+        assert_eq!(message["sender"]["reference"], "Practitioner/npi1", "{message}");
+    }
+    assert_eq!(desk.file("ehr").await["filed"]["resources"], 0);
+    desk.file("old").await;
+    for message in peer.received().await {
+        assert!(message["problem"].is_null(), "{message}");
+        let author = field(&message, "TXA", 9);
+        let author: Vec<&str> = author.split('^').collect();
+        assert_eq!((author[0], author[8], author[12]), ("1245319599", "NPI", "NPI"), "{author:?}");
+    }
+    // What is none makes nobody.
+    let wrong = ["user", "add", "--handle", "odd", "--name", "Odd", "--identifier", "1999999984"];
+    let done = desk.server.house.cli(&wrong).await;
+    assert_eq!((done.code, done.stderr.contains("SYSTEM|VALUE")), (1, true), "{}", done.stderr);
+    let users = desk.server.cli(&["user", "list"]).await;
+    assert!(users["users"].as_array().unwrap().iter().all(|one| one["handle"] != "odd"));
+}

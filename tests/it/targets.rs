@@ -363,6 +363,7 @@ async fn a_server_that_takes_rsa_alone_gets_an_rsa_signature() {
     let (is, words) = told(&site.send(&create("b")).await);
     assert!(is == "stopped" && words.starts_with("unauthorized: No token: HTTP 400"), "{words}");
     rsa(&key, 1024).await;
+    site.fhir.faults(json!([{"kind": "status", "status": 401, "path": "/fhir/Basic"}])).await;
     assert!(told(&site.send(&create("b")).await).1.starts_with("misconfigured: The key of this target is neither"));
 }
 

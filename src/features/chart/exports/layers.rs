@@ -202,10 +202,13 @@ impl Notes<'_> {
     fn person(&self, user: UserId) -> Value {
         let reference = format!("Practitioner/{user}");
         let known = self.gathered.pieces.iter().find(|piece| piece.id == user.0);
-        match known.and_then(|piece| piece.resource["name"][0]["text"].as_str()) {
-            Some(name) => json!({ "reference": reference, "display": name }),
-            None => json!({ "reference": reference }),
+        let name = known.and_then(|piece| piece.resource["name"][0]["text"].as_str());
+        let mut reference = json!({ "reference": reference, "display": name });
+        // What others know the person by stands before our own identifier.
+        if let Some(first) = known.map(|piece| &piece.resource["identifier"]).filter(|all| all[1].is_object()) {
+            reference["identifier"] = first[0].clone();
         }
+        reference
     }
 
     /// As US Core's *Writing Clinical Notes* wants one; the item and the plan are what it is related to.

@@ -68,7 +68,11 @@ impl<'o> Bundle<'o> {
         if resource.get("identifier").is_none() {
             return json!({ "method": "PUT", "url": format!("{class}/{id}") });
         }
-        let search = search(&self.system, &id.to_string());
+        let first = &resource["identifier"][0];
+        let search = match (first["system"].as_str(), first["value"].as_str()) {
+            (Some(system), Some(value)) => search(system, value),
+            _ => search(&self.system, &id.to_string()),
+        };
         if update {
             json!({ "method": "PUT", "url": format!("{class}?{search}") })
         } else {

@@ -110,7 +110,7 @@ impl<'b> Composer<'b> {
 
     fn person(&self, user: UserId) -> Person {
         let (name, profession) = self.book.person(user);
-        Person { id: user.0, name, profession }
+        Person { id: user.0, name, profession, number: self.book.number(user) }
     }
 
     /// Lines above the text: what a reader has to know who sees the text alone.

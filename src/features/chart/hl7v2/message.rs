@@ -9,6 +9,9 @@ use crate::kernel::base::config::{Hl7Message, Hl7v2};
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::crypto::{hash, hex};
 
+/// The register of practitioners of the United States.
+const US_NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+
 /// What happens to a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Act {
@@ -47,6 +50,8 @@ pub struct Person {
     pub name: String,
     /// Profession in words.
     pub profession: Option<String>,
+    /// What others know them by: a URI, and the number.
+    pub number: Option<(String, String)>,
 }
 
 impl Person {
@@ -168,7 +173,14 @@ fn authority(of: &str) -> String {
 /// *XCN*: number, name as shown (type `D`), assigning authority, resource identifier.
 fn person(person: &Person, settings: &Hl7v2) -> String {
     let profession = person.profession.as_deref().map(one_line).unwrap_or_default();
-    format!("{}^{}^^^^^{profession}^^{}^D^^^RI", person.id, one_line(&person.name), authority(&settings.namespace))
+    let name = one_line(&person.name);
+    let (number, authority, class) = match &person.number {
+        // Table 0203 has a type for these alone.
+        Some((system, number)) if system == US_NPI => (one_line(number), "NPI".to_owned(), "NPI"),
+        Some((system, number)) => (one_line(number), authority(system), ""),
+        None => (person.id.to_string(), authority(&settings.namespace), "RI"),
+    };
+    format!("{number}^{name}^^^^^{profession}^^{authority}^D^^^{class}")
 }
 
 fn people(of: &[Person], settings: &Hl7v2) -> String {

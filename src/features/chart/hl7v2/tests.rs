@@ -58,7 +58,7 @@ fn plain(field: &str) -> String {
 }
 
 fn person(name: &str) -> Person {
-    Person { id: Uuid::from_u128(9), name: name.into(), profession: Some("Registered nurse".into()) }
+    Person { id: Uuid::from_u128(9), name: name.into(), profession: Some("Registered nurse".into()), number: None }
 }
 
 fn document(text: &str, act: Act) -> Document {
@@ -210,6 +210,24 @@ fn events_name_their_parent_and_an_attested_document_is_authenticated() {
         signers,
         [("Dr. Osei", "20260302160200.000+0000"), ("Lead \\F\\ of nursing", "20260302160300.000+0000")]
     );
+}
+
+#[test]
+fn a_person_has_the_number_that_others_know() {
+    let known = |system: &str| Person { number: Some((system.into(), "12|45".into())), ..person("Maja Lindqvist") };
+    for (system, expected) in [
+        ("http://hl7.org/fhir/sid/us-npi", "12\\F\\45^Maja Lindqvist^^^^^Registered nurse^^NPI^D^^^NPI"),
+        ("urn:oid:1.2.3", "12\\F\\45^Maja Lindqvist^^^^^Registered nurse^^&1.2.3&ISO^D^^^"),
+    ] {
+        let document = Document {
+            attested: vec![(known(system), 0)],
+            authors: vec![known(system)],
+            ..document("Text", Act::Original)
+        };
+        let read = Read::of(&message(&document, &patient(), &settings(), 0));
+        assert_eq!((read.get("TXA", 5), read.get("TXA", 9)), (expected, expected));
+        assert_eq!(read.get("TXA", 22).split('^').nth(14), Some("19700101000000.000+0000"));
+    }
 }
 
 #[test]
