@@ -164,7 +164,7 @@ async fn an_interface_that_has_a_document_hears_of_it_as_replaced() {
 both!(who_stands_for_a_document_besides_makes_another_message_of_it);
 async fn who_stands_for_a_document_besides_makes_another_message_of_it() {
     let peer = MllpPeer::start().await;
-    let desk = Desk::open(&interface(&peer)).await;
+    let mut desk = Desk::open(&interface(&peer)).await;
     peer.faults(json!([{"kind": "AR", "text": "enough", "skip": 1}])).await;
     let export = desk.draft("old").await;
     desk.attest(&export).await;
