@@ -210,7 +210,7 @@ async fn a_preview_counts_what_will_be_filed() {
     let drop = place.path().display();
     let fhir = FhirServer::start().await;
     let drop = format!("[targets.drop]\nkind = \"folder\"\npath = \"{drop}\"\nformat = \"fhir-document\"\n");
-    let mut desk = Desk::open(&format!("{}{drop}", ehr(&fhir, "full", ""))).await;
+    let mut desk = Desk::open(&format!("{}{drop}", ehr(&fhir, "full", "entries_max = 8"))).await;
     desk.known(&fhir).await;
     let preview = async |desk: &Desk, export: &str| {
         desk.server.run(&desk.officer, "export.preview", json!({"export": export})).await

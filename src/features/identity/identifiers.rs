@@ -139,7 +139,7 @@ mod tests {
         let npi = Identifier::parse("http://hl7.org/fhir/sid/us-npi|1245319599").expect("one");
         assert_eq!((npi.system.as_str(), npi.value.as_str()), ("http://hl7.org/fhir/sid/us-npi", "1245319599"));
         assert!(Identifier::parse("urn:oid:1.2.3|A-7").is_ok());
-        for bad in ["", "|", "1245319599", "npi|1", "urn:a|", "urn:a|b c", "urn:a|b|c", "urn:a|b\r"] {
+        for bad in ["", "|", "1245319599", "npi|1", "urn:a|", "urn:a|b c", "urn:a|b|c", "urn:a|b\rc"] {
             assert_eq!(Identifier::parse(bad).err().map(|refusal| refusal.code), Some(Code::Invalid), "{bad:?}");
         }
     }

@@ -15,12 +15,12 @@ use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::{Data, Read};
 use crate::kernel::log::Fact;
 
-/// What will be filed.
+/// Asks what will be filed.
 #[derive(Serialize, JsonSchema)]
 pub struct Preview {
     /// The export.
     pub export: ThingId,
-    /// Entries it files: those that were attested and that the target has not got yet.
+    /// Entries it holds.
     pub entries: u64,
     /// Channels they stand in.
     pub channels: u64,
