@@ -239,6 +239,36 @@ async fn a_target_is_filed_to_by_whoever_attests_and_a_dry_run_files_nothing() {
     assert_eq!((wrong.code, wrong.stderr.contains("`from` is after `to`")), (1, true), "{}", wrong.stderr);
 }
 
+both!(what_people_attested_is_taken_out_on_the_command_line);
+async fn what_people_attested_is_taken_out_on_the_command_line() {
+    let desk = Desk::new("").await;
+    let (patient, out) = (desk.ward.id("patient"), desk.fresh());
+    let data = json!({"patient": patient, "format": "fhir-transaction", "purpose": "Second opinion"});
+    let export = text(&desk.server.run(&desk.officer, "export.draft", data).await, "export");
+    let make = async |format: &str, more: &[&str]| {
+        let typed = desk.typed(format, out.to_str().unwrap(), &[&["--export", &export], more].concat());
+        desk.server.house.cli(&typed.iter().map(|word| &**word).collect::<Vec<_>>()).await
+    };
+    let early = make("fhir-transaction", &[]).await;
+    assert_eq!((early.code, out.exists()), (1, false), "{}", early.stderr);
+    assert!(early.stderr.contains("once everybody attested it"), "{}", early.stderr);
+    let attest = json!({"export": export, "rev": 1, "statement": "Complete and correct"});
+    desk.server.run(&desk.officer, "export.attest", attest).await;
+    for (format, more, code, words) in [
+        ("html", &[][..], 1, "format: This export was drafted as fhir-transaction."),
+        ("fhir-transaction", &["--item", desk.ward.id("goal")], 2, "--item"),
+        ("fhir-transaction", &["--since", "last"], 2, "--since"),
+    ] {
+        let done = make(format, more).await;
+        assert_eq!((done.code, done.stderr.contains(words), out.exists()), (code, true, false), "{}", done.stderr);
+    }
+    let done = make("fhir-transaction", &[]).await;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let bundle: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    super::filing_forms::attested(&bundle, &["officer Example"]);
+    super::chart::judged(&[out]).await;
+}
+
 /// Runs a command on a terminal; gives all that stood on it.
 async fn on_a_terminal(house: &House, typed: &[&str]) -> String {
     const SCRIPT: &str = "import os, pty, sys\n\

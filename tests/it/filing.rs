@@ -204,6 +204,52 @@ async fn an_officer_is_no_member_and_a_token_says_what_it_may() {
     assert_eq!(desk.server.run(&nurse, "export.attest", attest).await["state"], "attested");
 }
 
+both!(a_preview_counts_what_will_be_filed);
+async fn a_preview_counts_what_will_be_filed() {
+    let place = tempfile::tempdir().unwrap();
+    let drop = place.path().display();
+    let fhir = FhirServer::start().await;
+    let drop = format!("[targets.drop]\nkind = \"folder\"\npath = \"{drop}\"\nformat = \"fhir-document\"\n");
+    let mut desk = Desk::open(&format!("{}{drop}", ehr(&fhir, "full", "entries_max = 8"))).await;
+    desk.known(&fhir).await;
+    let preview = async |desk: &Desk, export: &str| {
+        desk.server.run(&desk.officer, "export.preview", json!({"export": export})).await
+    };
+    // Said between the first attestation and the last one: it is not filed, so it is not counted.
+    let (lead, mut nurse) = (desk.trusted_lead().await, desk.server.person("nurse").await);
+    desk.ward.add(&desk.server, &nurse, json!({})).await;
+    nurse.token = trusted(&desk.server, "nurse").await;
+    let data = json!({"patient": desk.ward.id("patient"), "target": "ehr", "attesters": [lead.id, nurse.id]});
+    let export = text(&desk.server.run(&lead, "export.draft", data).await, "export");
+    let before = preview(&desk, &export).await;
+    desk.attested(&lead, &export).await;
+    desk.clock.advance(1);
+    desk.ward.says(&desk.server, "late", "staff", "goal").await;
+    assert_eq!(preview(&desk, &export).await, before);
+    let seen = json!({"export": export, "rev": 2, "statement": "Seen"});
+    desk.server.run(&nurse, "export.attest", seen).await;
+    let filed = desk.until(&export, "filed").await;
+    assert_eq!(filed["filed"]["entries"], before["entries"], "{before}");
+    assert!(list(&before, "kinds").iter().all(|kind| kind["kind"] != "export"), "{before}");
+    // What the target has is not counted again.
+    let next = preview(&desk, &desk.draft("ehr").await).await;
+    assert_eq!((&next["entries"], &next["kinds"][0]["kind"]), (&json!(1), &json!("message")), "{next}");
+    // A document that is corrected is filed as a whole, and counted so.
+    desk.file("drop").await;
+    assert_eq!(preview(&desk, &desk.draft("drop").await).await["entries"], 0);
+    let amended = json!({"message": desk.ward.id("second"), "text": "said better"});
+    desk.server.run(&desk.ward.lead, "message.amend", amended).await;
+    let data = json!({"patient": desk.ward.id("patient"), "target": "drop", "attesters": [lead.id, nurse.id]});
+    let export = text(&desk.server.run(&lead, "export.draft", data).await, "export");
+    desk.attested(&lead, &export).await;
+    let whole = preview(&desk, &export).await;
+    assert!(whole["entries"].as_u64() > before["entries"].as_u64(), "{whole}");
+    let seen = json!({"export": export, "rev": 2, "statement": "Seen"});
+    desk.server.run(&nurse, "export.attest", seen).await;
+    let filed = desk.until(&export, "filed").await;
+    assert_eq!(filed["filed"]["entries"], whole["entries"], "{whole}");
+}
+
 both!(an_attested_draft_is_taken_out_as_a_file);
 async fn an_attested_draft_is_taken_out_as_a_file() {
     let desk = Desk::open("").await;

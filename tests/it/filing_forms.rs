@@ -165,6 +165,28 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap())).collect()
 }
 
+/// That these people attest what a transaction says, in this order.
+#[track_caller]
+pub fn attested(bundle: &Value, names: &[&str]) {
+    let entries = bundle["entry"].as_array().unwrap();
+    let of = |url: &Value| entries.iter().find(|entry| entry["fullUrl"] == *url).map(|entry| &entry["resource"]);
+    let attests = |entry: &&Value| entry["resource"]["agent"][0]["type"]["coding"][0]["code"] == "attester";
+    let found: Vec<&Value> = entries.iter().filter(attests).map(|entry| &entry["resource"]).collect();
+    let named: Vec<&Value> =
+        found.iter().map(|one| &of(&one["agent"][0]["who"]["reference"]).unwrap()["name"][0]["text"]).collect();
+    assert_eq!(named, names);
+    let said = |entry: &&Value| {
+        ["Communication", "DocumentReference", "Task"].contains(&entry["resource"]["resourceType"].as_str().unwrap())
+    };
+    for one in found {
+        let targets: Vec<&Value> =
+            one["target"].as_array().unwrap().iter().map(|target| &target["reference"]).collect();
+        let all: Vec<&Value> = entries.iter().filter(said).map(|entry| &entry["fullUrl"]).collect();
+        assert_eq!(targets, all, "{one}");
+        assert!(one["reason"][0]["text"].as_str().unwrap().starts_with("Attested: ") && one["recorded"].is_string());
+    }
+}
+
 both!(a_folder_gets_whole_files_and_only_new_ones);
 async fn a_folder_gets_whole_files_and_only_new_ones() {
     let formats = ["ndjson", "html", "fhir-document", "fhir-transaction", "hl7v2"];
@@ -180,6 +202,10 @@ async fn a_folder_gets_whole_files_and_only_new_ones() {
         assert!(!there.is_empty() && there.keys().all(|name| !name.starts_with('.')), "{format}: {:?}", there.keys());
         let words = there.values().any(|bytes| String::from_utf8_lossy(bytes).contains("said as second"));
         assert!(words, "{format}");
+        if *format == "fhir-transaction" {
+            let bundle: Value = serde_json::from_slice(there.values().next().unwrap()).unwrap();
+            attested(&bundle, &["officer Example"]);
+        }
         assert_eq!(desk.file(format).await["filed"]["resources"], 0, "{format}");
         assert_eq!(files(place.path()), there, "{format}");
         before.insert(*format, there);
@@ -194,4 +220,54 @@ async fn a_folder_gets_whole_files_and_only_new_ones() {
         let new = now.values().any(|bytes| String::from_utf8_lossy(bytes).contains("He changed his mind"));
         assert!(new, "{format}: {:?}", now.keys());
     }
+}
+
+const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+
+both!(whom_a_register_knows_is_named_by_its_number);
+async fn whom_a_register_knows_is_named_by_its_number() {
+    let (fhir, peer) = (FhirServer::start().await, MllpPeer::start().await);
+    let old = format!("[targets.old]\nkind = \"mllp\"\naddress = \"{}\"\n", peer.address);
+    let desk = Desk::open(&format!("{}{old}", ehr(&fhir, "full", "entries_max = 8"))).await;
+    desk.known(&fhir).await;
+    // One whom the chart knows by that number, and one whom it does not.
+    let register = |value: &str| format!("{NPI}|{value}");
+    let lead = ["user", "identifier", "--handle", "lead", "--add", &register("1245319599")].map(str::to_owned);
+    desk.server.cli(&lead.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let number = register("1999999984");
+    let nurse = desk.server.person_with("nurse", &["--identifier", &number, "--identifier", "urn:oid:1.2.3|77"]).await;
+    desk.ward.add(&desk.server, &nurse, json!({})).await;
+    let known = json!({"resourceType": "Practitioner", "id": "npi1", "name": [{"text": "Lead of the chart"}],
+        "identifier": [{"system": NPI, "value": "1245319599"}]});
+    fhir.seed(json!([known])).await;
+    desk.file("ehr").await;
+    let people = fhir.stored(Some("Practitioner")).await;
+    let of = |value: &str| {
+        let has = |one: &&Value| one["identifier"].as_array().unwrap().iter().any(|one| one["value"] == value);
+        people.iter().filter(has).collect::<Vec<_>>()
+    };
+    let [lead] = of("1245319599")[..] else { panic!("{people:?}") };
+    assert_eq!((&lead["id"], &lead["name"][0]["text"]), (&json!("npi1"), &json!("Lead of the chart")));
+    let [made] = of("1999999984")[..] else { panic!("{people:?}") };
+    let values: Vec<&Value> = made["identifier"].as_array().unwrap().iter().map(|one| &one["value"]).collect();
+    assert_eq!(values, [&json!("1999999984"), &json!("77"), &json!(nurse.id)]);
+    let messages = fhir.stored(Some("Communication")).await;
+    let spoken = messages.iter().filter(|one| one["payload"].is_array());
+    for message in spoken {
+        assert_eq!(message["sender"]["reference"], "Practitioner/npi1", "{message}");
+    }
+    assert_eq!(desk.file("ehr").await["filed"]["resources"], 0);
+    desk.file("old").await;
+    for message in peer.received().await {
+        assert!(message["problem"].is_null(), "{message}");
+        let author = field(&message, "TXA", 9);
+        let author: Vec<&str> = author.split('^').collect();
+        assert_eq!((author[0], author[8], author[12]), ("1245319599", "NPI", "NPI"), "{author:?}");
+    }
+    // What is none makes nobody.
+    let wrong = ["user", "add", "--handle", "odd", "--name", "Odd", "--identifier", "1999999984"];
+    let done = desk.server.house.cli(&wrong).await;
+    assert_eq!((done.code, done.stderr.contains("SYSTEM|VALUE")), (1, true), "{}", done.stderr);
+    let users = desk.server.cli(&["user", "list"]).await;
+    assert!(users["users"].as_array().unwrap().iter().all(|one| one["handle"] != "odd"));
 }

@@ -73,6 +73,7 @@ mod export_options;
 mod faults;
 mod files;
 mod filing;
+mod filing_corrected;
 mod filing_faults;
 mod filing_forms;
 mod filing_killed;

@@ -93,7 +93,7 @@ impl FhirServer {
     }
 
     /// Changes settings: `transactions`, `batch`, `validate`, `auth`, `token`, `client`, `jwks`, `expires_in`, `statement`,
-    /// `bytes_max`.
+    /// `bytes_max`, `algorithms` that assertions are signed with.
     pub async fn set(&self, settings: Value) {
         self.peer.tell(json!({"settings": settings})).await;
     }

@@ -314,6 +314,59 @@ async fn smart_backend_services_give_a_token_that_is_kept_and_renewed_once() {
     assert!(told(&site.send(&create("f")).await).1.starts_with("misconfigured"));
 }
 
+/// A key that a site made, with another library.
+async fn rsa(path: &std::path::Path, bits: u32) {
+    let script = format!(
+        "process.stdout.write(require('crypto').generateKeyPairSync('rsa', {{ modulusLength: {bits} }}).privateKey\
+         .export({{ type: 'pkcs8', format: 'pem' }}))"
+    );
+    let made = super::foreign::node().arg("-e").arg(script).output().await.unwrap();
+    assert!(made.status.success());
+    std::fs::write(path, made.stdout).unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_takes_rsa_alone_gets_an_rsa_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    let smart = format!(
+        "auth = \"smart\"\nclient_id = \"us\"\nkey_file = \"{}\"\nscopes = [\"system/Basic.cru\"]\n",
+        key.display()
+    );
+    let site = Site::new(&smart).await;
+    let config = format!("[targets.ehr]\nkind = \"fhir\"\nurl = \"{}\"\n{smart}", site.fhir.base);
+    let targets = Config::parse(&config).unwrap().targets;
+    let curve = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    // With a key that the server does not take nothing is asked of it, and it is said what to do.
+    for (algorithms, elliptic, words) in [
+        (json!(["RS384"]), true, "The server takes RS384, not ES384: give this target an RSA key"),
+        (json!(["ES384"]), false, "The server takes ES384, not RS384: give this target a P-384 key"),
+        (json!(["PS256"]), false, "The server takes neither ES384 nor RS384"),
+    ] {
+        match elliptic {
+            true => std::fs::write(&key, curve.serialize_pem()).unwrap(),
+            false => rsa(&key, 2048).await,
+        }
+        site.fhir.set(json!({"auth": "smart", "client": "us", "algorithms": algorithms})).await;
+        let (is, told) = told(&site.send(&create("a")).await);
+        assert!(is == "stopped" && told.starts_with(&format!("misconfigured: {words}")), "{told}");
+        assert_eq!(tokens(&site.fhir).await, 0);
+    }
+    let keys = carethread::features::chart::targets::public_keys(&targets).await;
+    assert_eq!((&keys[0]["kty"], &keys[0]["alg"]), (&json!("RSA"), &json!("RS384")));
+    assert!(keys[0].get("d").is_none(), "{keys:?}");
+    site.fhir.set(json!({"algorithms": ["RS384"], "jwks": {"keys": keys}})).await;
+    assert_eq!(told(&site.send(&create("a")).await).0, "done");
+    // Another key of the same kind is another client's.
+    rsa(&key, 3072).await;
+    site.fhir.faults(json!([{"kind": "status", "status": 401, "path": "/fhir/Basic"}])).await;
+    let (is, words) = told(&site.send(&create("b")).await);
+    assert!(is == "stopped" && words.starts_with("unauthorized: No token: HTTP 400"), "{words}");
+    rsa(&key, 1024).await;
+    site.fhir.faults(json!([{"kind": "status", "status": 401, "path": "/fhir/Basic"}])).await;
+    assert!(told(&site.send(&create("b")).await).1.starts_with("misconfigured: The key of this target is neither"));
+}
+
 #[tokio::test]
 async fn a_signed_document_is_kept_as_it_is() {
     let site = Site::new("").await;

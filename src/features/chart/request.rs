@@ -155,14 +155,24 @@ impl ExportRequest {
         self.items.is_some() || self.classes.is_some() || self.entries.is_some()
     }
 
+    /// Whether it may hold some of what was said of an item on a day, and not the rest.
+    #[must_use]
+    pub const fn is_partial(&self) -> bool {
+        self.classes.is_some() || self.entries.is_some() || self.from.is_some()
+    }
+
     /// Whether an entry is asked for; `item` is what it is about now. That something was exported is itself nothing new to export.
     pub(super) fn takes(&self, fact: &Fact, item: Option<ItemId>) -> bool {
+        (!self.since_last || fact.kind != kind::EXPORT) && self.takes_whole(fact, item)
+    }
+
+    /// As [`Self::takes`], were it not only what is new.
+    pub(super) fn takes_whole(&self, fact: &Fact, item: Option<ItemId>) -> bool {
         let class = || {
             let told = fact.read::<Classed>().unwrap_or_default().class;
             told.unwrap_or(Class::CareRecord)
         };
-        (!self.since_last || fact.kind != kind::EXPORT)
-            && self.entries.as_ref().is_none_or(|entries| entries.contains(&fact.id))
+        self.entries.as_ref().is_none_or(|entries| entries.contains(&fact.id))
             && self.items.as_ref().is_none_or(|items| item.is_some_and(|item| items.contains(&item)))
             && self.classes.as_ref().is_none_or(|classes| classes.contains(&class()))
     }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Deserialize;
 
 use crate::features::care_plan::{Added, Changed, Closed};
-use crate::features::patients::{Identity, Membership, Registered};
+use crate::features::patients::{Departure, Identity, Membership, Registered};
+use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
 use crate::kernel::log::Fact;
 use crate::kernel::policy::Holder;
@@ -30,6 +31,16 @@ pub(super) struct Role {
     pub since: Micros,
 }
 
+/// A time on the team: whoever left and came back has several.
+pub(super) struct Spell {
+    /// In words, as it was told last.
+    pub role: String,
+    /// Since when.
+    pub from: Micros,
+    /// Until when; open if none.
+    pub to: Option<Micros>,
+}
+
 /// A conversation.
 #[derive(Default)]
 pub(super) struct Conversation {
@@ -45,6 +56,8 @@ pub(super) struct Survey {
     pub items: Vec<Item>,
     places: HashMap<ItemId, usize>,
     pub roles: HashMap<UserId, Role>,
+    /// Everybody who is or was on the team, their times in order.
+    pub spells: BTreeMap<UserId, Vec<Spell>>,
     /// How the team changed, oldest first.
     pub team: Vec<Fact>,
     pub conversations: BTreeMap<ChannelId, Conversation>,
@@ -128,10 +141,19 @@ impl Survey {
         match &*fact.event {
             "patient.registered" => self.identity = Some(fact.read::<Registered>()?.identity),
             "team.joined" | "team.changed" => {
-                let Membership { user, role, .. } = fact.read()?;
+                let Membership { user, role, until, .. } = fact.read()?;
+                let until = until.and_then(|until| parse_rfc3339(&until).ok());
+                self.take_membership(user, &role, until, fact);
                 let since = self.roles.get(&user).map(|role| role.since).filter(|_| &*fact.event == "team.changed");
                 self.roles.insert(user, Role { text: role, since: since.unwrap_or(fact.at) });
                 self.people.insert(user);
+            }
+            "team.left" => {
+                let Departure { user, .. } = fact.read()?;
+                if let Some(last) = self.spells.get_mut(&user).and_then(|spells| spells.last_mut()) {
+                    // The end of a time that ran out is the clock's, not that of the entry which says so.
+                    last.to = Some(last.to.map_or(fact.at, |to| to.min(fact.at)));
+                }
             }
             "plan_item.added" => {
                 let current: Added = fact.read()?;
@@ -155,6 +177,14 @@ impl Survey {
             _ => {}
         }
         Ok(())
+    }
+
+    fn take_membership(&mut self, user: UserId, role: &str, until: Option<Micros>, fact: &Fact) {
+        let spells = self.spells.entry(user).or_default();
+        match spells.last_mut().filter(|_| &*fact.event == "team.changed") {
+            Some(last) => (last.role, last.to) = (role.to_owned(), until),
+            None => spells.push(Spell { role: role.to_owned(), from: fact.at, to: until }),
+        }
     }
 
     fn changed_item(&mut self, id: ItemId, at: Micros) -> Result<&mut Item, Fault> {

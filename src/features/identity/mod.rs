@@ -16,6 +16,7 @@ mod addresses;
 mod credentials;
 mod directory;
 mod door;
+mod identifiers;
 mod keep;
 mod lockout;
 mod lookup;
@@ -35,6 +36,7 @@ pub use directory::{
     Account, OPERATOR, Organization, account, accounts, all_accounts, by_handle, find, names, operator, organizations,
 };
 pub use door::{Door, SignedIn};
+pub use identifiers::{Identifier, identifiers};
 pub use keep::keep;
 
 use crate::kernel::base::{Code, Fault, Micros, Refusal, Stop, UserId};
@@ -61,6 +63,8 @@ const OPS: &[Op] = &[
     Op::read("site.get", CATEGORY).takes::<Nothing>().answers::<shapes::SiteFacts>(),
     Op::write("user.email", CATEGORY).internal(),
     Op::read("user.emails", CATEGORY).internal(),
+    Op::write("user.identifier", CATEGORY).internal(),
+    Op::read("user.identifiers", CATEGORY).internal(),
     Op::write("token.issue", CATEGORY).internal(),
     Op::write("token.revoke", CATEGORY).internal(),
     Op::read("token.list", CATEGORY).internal(),
@@ -88,6 +92,7 @@ impl Feature for Identity {
                 "user.suspend" => accounts::suspend(cx, data).await,
                 "user.restore" => accounts::restore(cx, data).await,
                 "user.email" => addresses::change(cx, data).await,
+                "user.identifier" => identifiers::change(cx, data).await,
                 "user.password" => accounts::set_password(cx, data).await,
                 "token.issue" => sessions::issue_token(cx, data).await,
                 "token.revoke" => sessions::revoke_token(cx, data).await,
@@ -106,6 +111,7 @@ impl Feature for Identity {
         Box::pin(async move {
             match op {
                 "user.emails" => addresses::list(cx, data).await,
+                "user.identifiers" => identifiers::list(cx, data).await,
                 "user.find" => lookup::find(cx, data).await,
                 "site.get" => lookup::site(cx).await,
                 "user.list" => sessions::list_users(cx).await,

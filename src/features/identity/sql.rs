@@ -32,6 +32,11 @@ statements! {
     ADDRESS_OWNER = "SELECT account FROM account_address WHERE mac = $1";
     ADDRESS_DROP = "DELETE FROM account_address WHERE mac = $1 AND account = $2";
     ADDRESSES_OF = "SELECT id, sealed FROM account_address WHERE account = $1 ORDER BY at, id";
+    IDENTIFIER_ADD = "INSERT INTO account_identifier (mac, id, account, sealed, at) VALUES ($1, $2, $3, $4, $5)";
+    IDENTIFIER_OWNER = "SELECT account FROM account_identifier WHERE mac = $1";
+    IDENTIFIER_DROP = "DELETE FROM account_identifier WHERE mac = $1 AND account = $2";
+    IDENTIFIERS_OF = "SELECT account, id, sealed FROM account_identifier
+        WHERE account IN (SELECT unhex(value) FROM json_each($1)) ORDER BY at, id";
     LATEST = "SELECT MAX(active_at) AS latest FROM session";
 }
 
@@ -245,4 +250,36 @@ pub(super) async fn drop_address(tx: &mut Tx, mac: &[u8], account: UserId) -> sq
 /// The addresses of an account, sealed, with the row each is sealed to.
 pub(super) async fn addresses_of(tx: &mut Tx, account: UserId) -> sqlx::Result<Vec<(Uuid, Vec<u8>)>> {
     on_db!(tx, |c| sqlx::query_as(ADDRESSES_OF).bind(account).fetch_all(c).await)
+}
+
+/// An identifier and whose it is.
+pub(super) async fn add_identifier(
+    tx: &mut Tx,
+    mac: &[u8],
+    id: Uuid,
+    account: UserId,
+    sealed: &[u8],
+    at: Micros,
+) -> sqlx::Result<()> {
+    on_db!(tx, |c| {
+        sqlx::query(IDENTIFIER_ADD).bind(mac).bind(id).bind(account).bind(sealed).bind(at).execute(c).await.map(drop)
+    })
+}
+
+/// Whose identifier it is.
+pub(super) async fn identifier_owner(tx: &mut Tx, mac: &[u8]) -> sqlx::Result<Option<UserId>> {
+    on_db!(tx, |c| sqlx::query_scalar(IDENTIFIER_OWNER).bind(mac).fetch_optional(c).await)
+}
+
+pub(super) async fn drop_identifier(tx: &mut Tx, mac: &[u8], account: UserId) -> sqlx::Result<()> {
+    on_db!(tx, |c| sqlx::query(IDENTIFIER_DROP).bind(mac).bind(account).execute(c).await.map(drop))
+}
+
+/// The identifiers of accounts, sealed, with the row each is sealed to, in the order they were given.
+pub(super) async fn identifiers_of(
+    tx: &mut Tx,
+    accounts: impl IntoIterator<Item = Uuid>,
+) -> sqlx::Result<Vec<(UserId, Uuid, Vec<u8>)>> {
+    let accounts = id_list(accounts);
+    on_db!(tx, |c| sqlx::query_as(IDENTIFIERS_OF).bind(&accounts).fetch_all(c).await)
 }

@@ -172,6 +172,8 @@ pub enum User {
     Password(Handle),
     /// The e-mail addresses an account writes from: what is sent from one becomes a note by it
     Email(UserEmail),
+    /// The numbers others know a practitioner by, such as that of a national register: exports name them first
+    Identifier(UserIdentifier),
 }
 
 /// `user email`
@@ -187,6 +189,23 @@ pub struct UserEmail {
     #[arg(long, value_name = "ADDRESS", conflicts_with = "list")]
     pub remove: Option<String>,
     /// Show the addresses
+    #[arg(long, required_unless_present_any = ["add", "remove"])]
+    pub list: bool,
+}
+
+/// `user identifier`
+#[derive(Args, Debug)]
+pub struct UserIdentifier {
+    /// The handle
+    #[arg(long, value_name = "HANDLE")]
+    pub handle: String,
+    /// Register an identifier
+    #[arg(long, value_name = "SYSTEM|VALUE", conflicts_with_all = ["remove", "list"])]
+    pub add: Option<String>,
+    /// Forget an identifier
+    #[arg(long, value_name = "SYSTEM|VALUE", conflicts_with = "list")]
+    pub remove: Option<String>,
+    /// Show the identifiers
     #[arg(long, required_unless_present_any = ["add", "remove"])]
     pub list: bool,
 }
@@ -226,6 +245,9 @@ pub struct UserAdd {
     /// An address the person writes from: mail from it becomes notes by them
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
+    /// A number others know the practitioner by, such as `http://hl7.org/fhir/sid/us-npi|1245319599`; may be repeated
+    #[arg(long, value_name = "SYSTEM|VALUE")]
+    pub identifier: Vec<String>,
     /// The same as `--role administrator`
     #[arg(long)]
     pub administrator: bool,

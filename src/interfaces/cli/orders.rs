@@ -23,6 +23,9 @@ pub fn command(task: Task) -> anyhow::Result<Command> {
         Task::User(User::Suspend(of)) => Command::UserSuspend(of.handle),
         Task::User(User::Restore(of)) => Command::UserRestore(of.handle),
         Task::User(User::Email(of)) => Command::UserEmail { handle: of.handle, add: of.add, remove: of.remove },
+        Task::User(User::Identifier(of)) => {
+            Command::UserIdentifier { handle: of.handle, add: of.add, remove: of.remove }
+        }
         Task::User(User::Password(of)) => Command::UserPassword { handle: of.handle, password: password()? },
         Task::Token(Token::Issue(typed)) => {
             let allow = typed.allow.iter().map(word).collect();
@@ -77,6 +80,7 @@ pub fn export(typed: Export) -> commands::Export {
         to: typed.to,
         with_patient: typed.with_patient,
         purpose: typed.purpose,
+        export: typed.export,
         watched: false,
         path: typed.out.map(|out| out.display().to_string()).unwrap_or_default(),
     }
@@ -88,8 +92,8 @@ fn user_add(typed: UserTyped) -> anyhow::Result<UserAdd> {
         roles.push("administrator".into());
     }
     let password = if typed.password_stdin { Some(password()?) } else { None };
-    let UserTyped { handle, name, kind, profession, organization, email, .. } = typed;
-    Ok(UserAdd { handle, name, kind: word(&kind), profession, organization, roles, password, email })
+    let UserTyped { handle, name, kind, profession, organization, email, identifier: identifiers, .. } = typed;
+    Ok(UserAdd { handle, name, kind: word(&kind), profession, organization, roles, password, email, identifiers })
 }
 
 /// As on the wire.

@@ -28,7 +28,7 @@ pub fn set(keys: &[Value]) -> Value {
 }
 
 /// Adds `kid`, `alg` and `use` to the members that RFC 7638 hashes.
-fn finish(mut key: Value, algorithm: &str) -> Value {
+pub(super) fn finish(mut key: Value, algorithm: &str) -> Value {
     let thumbprint = base64_url(&hash(&canonical(&key)));
     key["kid"] = thumbprint.into();
     key["alg"] = algorithm.into();

@@ -4,6 +4,7 @@
 //! because `ring` does not zeroize them. All integers are big-endian, ids are 16 bytes.
 
 pub mod chain;
+pub mod client_key;
 pub mod encoding;
 pub mod file;
 pub mod head;
@@ -21,6 +22,7 @@ use ring::hmac;
 use zeroize::Zeroizing;
 
 pub use chain::Leaf;
+pub use client_key::ClientKey;
 pub use encoding::{base64, base64_url, canonical, from_base64, from_base64_url, from_hex, hex};
 pub use file::{FileOpener, FilePlace, FileSealer};
 pub use head::{AuditHead, Checkpoint, HeadNote};

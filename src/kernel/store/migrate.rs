@@ -80,6 +80,7 @@ const RECORD: &[Migration] = migrations! {
     27 "0027_again" Both;
     28 "0028_disclosure" Both;
     29 "0029_open_checkin" Both;
+    30 "0030_identifiers" Both;
 };
 
 /// The keys' migrations.

@@ -3,7 +3,7 @@
 //
 // Usage: node fhir_server.mjs [CERTIFICATE KEY]; prints `listening on URL`, where the FHIR base is URL/fhir, then reads commands from
 // standard input, a JSON object a line, and answers each with a line:
-//   {"settings": {transactions, batch, validate, auth: none|bearer|smart, token, client, jwks, expires_in, statement, bytes_max}}
+//   {"settings": {transactions, batch, validate, auth: none|bearer|smart, token, client, jwks, expires_in, statement, bytes_max, algorithms}}
 //   {"faults": [{kind, method?, path?, times?, skip?, status?, headers?, body?, polls?, after?}]}
 //   {"seed": [resource, ...]}   puts resources there, with their ids
 //   {"received": true}          [{method, url, headers, body, status, fault}] in order
@@ -31,7 +31,7 @@ indexSearchParameterBundle(readJson("fhir/r4/search-parameters.json"));
 
 /** As a stranger finds the server: no sign-in, transactions, everything checked against the definitions. */
 const fresh = () => ({
-  settings: { transactions: true, batch: true, validate: true, auth: "none", token: "", client: "", jwks: { keys: [] }, expires_in: 300, statement: true, bytes_max: Infinity },
+  settings: { transactions: true, batch: true, validate: true, auth: "none", token: "", client: "", jwks: { keys: [] }, expires_in: 300, statement: true, bytes_max: Infinity, algorithms: undefined },
   faults: [],
   received: [],
   repository: new MemoryRepository(),
@@ -74,11 +74,11 @@ async function seed(resources) {
 async function token(body) {
   const form = new URLSearchParams(body);
   const refuse = (text) => json(400, { error: "invalid_client", error_description: text });
-  const { client, jwks, expires_in } = state.settings;
+  const { client, jwks, expires_in, algorithms = ["ES384"] } = state.settings;
   if (form.get("grant_type") !== "client_credentials") return refuse("grant_type");
   if (form.get("client_assertion_type") !== "urn:ietf:params:oauth:client-assertion-type:jwt-bearer") return refuse("client_assertion_type");
   try {
-    const expected = { issuer: client, subject: client, audience: `${base}/token`, algorithms: ["ES384"], typ: "JWT", requiredClaims: ["exp", "jti"] };
+    const expected = { issuer: client, subject: client, audience: `${base}/token`, algorithms, typ: "JWT", requiredClaims: ["exp", "jti"] };
     const { payload } = await jwtVerify(form.get("client_assertion") ?? "", createLocalJWKSet(jwks), expected);
     if (typeof payload.aud !== "string") return refuse("aud is one text");
     if (payload.exp > Date.now() / 1000 + 300) return refuse("exp is more than five minutes away");
@@ -128,7 +128,7 @@ async function fhir(request, url, text) {
   const path = url.pathname.slice("/fhir".length) || "/";
   if (path === "/metadata" && request.method === "GET") return state.settings.statement ? json(200, statement()) : json(404, outcome("not-found", "no statement"));
   if (path === "/.well-known/smart-configuration") {
-    return json(200, { token_endpoint: `${base}/token`, token_endpoint_auth_methods_supported: ["private_key_jwt"], capabilities: ["client-confidential-asymmetric"] });
+    return json(200, { token_endpoint: `${base}/token`, token_endpoint_auth_methods_supported: ["private_key_jwt"], token_endpoint_auth_signing_alg_values_supported: state.settings.algorithms, capabilities: ["client-confidential-asymmetric"] });
   }
   if (!admitted(request.headers)) return json(401, outcome("login", "no token that is known here"));
   if (path.startsWith("/$held/")) return poll(path.slice("/$held/".length));

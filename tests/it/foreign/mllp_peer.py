@@ -2,8 +2,8 @@
 
 Usage: mllp_peer.py [CERTIFICATE KEY [CLIENT_CA]]; with them it speaks TLS, and demands a client's certificate of that authority. Prints
 `listening on PORT`, then reads commands from standard input, a JSON object a line, and answers each with a line:
-  {"faults": [{"kind": K, "times": 1, "error": "207", "text": "..."}]}  replaces the faults; K is AE, AR, CE, CR, CA, wrong_id, silent,
-                                                                      cut (half a frame), drop (nothing), garbage, unframed, late
+  {"faults": [{"kind": K, "times": 1, "skip": 0, "error": "207", "text": "..."}]}  replaces the faults; K is AE, AR, CE, CR, CA, wrong_id,
+                                                                      silent, cut (half a frame), drop (nothing), garbage, unframed, late
   {"received": true}   the messages so far: {"raw", "type", "control_id", "problem", "answer", "fields": {"PID-3": ...}}
 The input's end ends it.
 """
@@ -32,6 +32,9 @@ def take():
     """The fault that is meant for this message, if any."""
     for fault in faults:
         if fault.get("times", 1) > 0:
+            if fault.get("skip", 0) > 0:
+                fault["skip"] -= 1
+                continue
             fault["times"] = fault.get("times", 1) - 1
             return fault
     return None

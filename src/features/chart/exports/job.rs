@@ -242,6 +242,7 @@ impl Filing<'_> {
         let (mut planned, parcel) = self.opened(&row).await?;
         let parcel = match parcel {
             Some(parcel) => parcel,
+            None if planned.marks => return self.mark(receiver, planned, &row).await,
             None => {
                 self.make(&mut planned, &mut row).await?;
                 let ready = planned.ready.as_ref().ok_or(Fault::Defect("a parcel without bytes"))?;
@@ -310,6 +311,11 @@ impl Filing<'_> {
         row: ParcelRow,
     ) -> Result<(), Stop> {
         match outcome {
+            Outcome::Done { .. } | Outcome::Refetch { .. } | Outcome::TooLarge | Outcome::Stopped { .. }
+                if planned.marks =>
+            {
+                self.marked(receiver, outcome, planned, &row).await
+            }
             Outcome::Done { remote, words } => self.done(&planned, &row, &remote, &words).await,
             Outcome::Held { poll, after } => {
                 let next = self.now() + after.map_or(POLL_EVERY, micros);
@@ -333,7 +339,13 @@ impl Filing<'_> {
         }
     }
 
-    async fn done(&mut self, planned: &Planned, row: &ParcelRow, remote: &[Remote], words: &str) -> Result<(), Stop> {
+    pub(super) async fn done(
+        &mut self,
+        planned: &Planned,
+        row: &ParcelRow,
+        remote: &[Remote],
+        words: &str,
+    ) -> Result<(), Stop> {
         for sent in &planned.sent {
             // A patient who was made is known by the identifier they came with.
             let ours = sent.id.to_string();

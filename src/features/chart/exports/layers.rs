@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::keep::Found;
 use super::ledger::{Holdings, Sent, difference, hash};
-use super::shapes::Attestation;
+use crate::features::chart::fhir::attester::Attested;
 use crate::features::chart::fhir::refer::clean;
 use crate::features::chart::fhir::sink::{Gathered, Piece};
 use crate::features::chart::vouched::{NOBODY, sentence};
@@ -18,9 +18,6 @@ use crate::kernel::crypto::base64;
 
 /// Progress note (LOINC 11506-3).
 const PROGRESS_NOTE: &str = "11506-3";
-
-/// Resources one attestation names; it is about the plan where there are more.
-const TARGETS_MAX: usize = 500;
 
 /// What a FHIR server takes, in the order in which it is sent.
 pub(super) fn layers(found: &Found, gathered: &Gathered, holdings: &Holdings, create_patient: bool) -> Vec<Sent> {
@@ -172,36 +169,21 @@ impl Notes<'_> {
         word("/qualification/0/code/text").map_or(name.clone(), |profession| format!("{name}, {profession}"))
     }
 
-    /// Who stands for resources that have no place for it: a Provenance each.
+    /// Who stands for resources that have no place for it.
     fn vouching(&self, sent: &[Sent]) -> Vec<Sent> {
-        let said = |one: &&Sent| matches!(one.class.as_str(), "Communication" | "DocumentReference" | "Task");
-        let mut target: Vec<Value> = sent.iter().filter(said).take(TARGETS_MAX).map(reference).collect();
-        if target.is_empty() || sent.iter().filter(said).count() > TARGETS_MAX {
-            target = vec![self.gathered.scene.plan()];
+        let mut attested = Attested::default();
+        sent.iter().for_each(|one| attested.take(&one.class, one.id));
+        if sent.iter().all(|one| one.class == "Patient") {
+            return Vec::new();
         }
-        let nothing = sent.iter().all(|one| one.class == "Patient");
-        let attestations = self.found.view.attestations.iter().filter(|_| !nothing);
-        attestations.map(|one| self.attested(one, &target)).collect()
-    }
-
-    fn attested(&self, one: &Attestation, target: &[Value]) -> Sent {
-        let id = Uuid::new_v5(&self.found.row.id.0, one.by.0.as_bytes());
-        let coded = |system: &str, code: &str| json!({ "coding": [{ "system": system, "code": code }] });
-        let resource = json!({
-            "resourceType": "Provenance",
-            "id": id,
-            "target": target,
-            "recorded": one.at,
-            "reason": [{ "text": format!("Attested: {}", one.statement) }],
-            "activity": coded("http://terminology.hl7.org/CodeSystem/v3-DocumentCompletion", "AU"),
-            "agent": [{
-                "type": coded("http://terminology.hl7.org/CodeSystem/provenance-participant-type", "attester"),
-                "who": self.person(one.by),
-            }],
+        let (export, attestations) = (self.found.row.id, &self.found.view.attestations);
+        let provenances =
+            attested.provenances(export, attestations, self.gathered.scene.plan(), |user| self.person(user));
+        let sent = provenances.into_iter().map(|(id, resource)| {
+            let hash = hash(&resource);
+            Sent { id, class: "Provenance".into(), resource, update: false, hash, carries: Vec::new() }
         });
-        let resource = clean(resource).unwrap_or_default();
-        let hash = hash(&resource);
-        Sent { id, class: "Provenance".into(), resource, update: false, hash, carries: Vec::new() }
+        sent.collect()
     }
 
     /// A note of its own that the receiver does not have as it is.
@@ -220,10 +202,13 @@ impl Notes<'_> {
     fn person(&self, user: UserId) -> Value {
         let reference = format!("Practitioner/{user}");
         let known = self.gathered.pieces.iter().find(|piece| piece.id == user.0);
-        match known.and_then(|piece| piece.resource["name"][0]["text"].as_str()) {
-            Some(name) => json!({ "reference": reference, "display": name }),
-            None => json!({ "reference": reference }),
+        let name = known.and_then(|piece| piece.resource["name"][0]["text"].as_str());
+        let mut reference = json!({ "reference": reference, "display": name });
+        // What others know the person by stands before our own identifier.
+        if let Some(first) = known.map(|piece| &piece.resource["identifier"]).filter(|all| all[1].is_object()) {
+            reference["identifier"] = first[0].clone();
         }
+        reference
     }
 
     /// As US Core's *Writing Clinical Notes* wants one; the item and the plan are what it is related to.
@@ -280,10 +265,6 @@ impl Notes<'_> {
         let hash = hash(&resource);
         Sent { id, class: "DocumentReference".into(), resource, update: false, hash, carries }
     }
-}
-
-fn reference(sent: &Sent) -> Value {
-    json!({ "reference": format!("{}/{}", sent.class, sent.id) })
 }
 
 /// The note of an export about an item: the same in each attempt.

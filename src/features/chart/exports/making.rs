@@ -20,6 +20,9 @@ pub(super) struct Planned {
     pub sent: Vec<Sent>,
     /// As one transaction; otherwise `sent` is one resource.
     pub bundle: bool,
+    /// It marks what is there as superseded, where the receiver lets us.
+    #[serde(default)]
+    pub marks: bool,
     /// Its bytes.
     pub ready: Option<Ready>,
 }
@@ -61,6 +64,12 @@ impl Ready {
             Carrier::File(name) => Way::File { name },
         };
         Self { way, bytes: base64(bytes) }
+    }
+
+    /// What is there, changed, if it is still in that version.
+    pub fn update(location: &str, etag: Option<String>, resource: &Value) -> Self {
+        let way = Way::Fhir { method: "PUT".into(), path: location.to_owned(), if_none_exist: None, if_match: etag };
+        Self { way, bytes: base64(resource.to_string().as_bytes()) }
     }
 
     /// As it is handed to the receiver.
@@ -210,14 +219,14 @@ fn entry(sent: &Sent, resource: Value, request: Request) -> Value {
 /// Into parcels: transactions of at most `limit` entries, or, with 0, single requests.
 pub(super) fn parcels(sent: Vec<Sent>, limit: usize) -> Vec<Planned> {
     if limit == 0 {
-        let single = |sent| Planned { sent: vec![sent], bundle: false, ready: None };
+        let single = |sent| Planned { sent: vec![sent], bundle: false, marks: false, ready: None };
         return sent.into_iter().map(single).collect();
     }
     let mut parcels: Vec<Planned> = Vec::new();
     for one in sent {
         match parcels.last_mut() {
             Some(last) if last.sent.len() < limit => last.sent.push(one),
-            _ => parcels.push(Planned { sent: vec![one], bundle: true, ready: None }),
+            _ => parcels.push(Planned { sent: vec![one], bundle: true, marks: false, ready: None }),
         }
     }
     parcels
@@ -258,7 +267,12 @@ mod tests {
         let held = Held { hash: String::new(), location: Some("Goal/g1".into()), etag: Some("W/\"2\"".into()) };
         let holdings = Holdings::from([(id(7), held)]);
         let refers = [("Communication", 1), ("Goal", 7), ("Patient", 99), ("Task", 50)];
-        let planned = Planned { sent: vec![sent(1, &[], false), sent(2, &refers, false)], bundle: true, ready: None };
+        let planned = Planned {
+            sent: vec![sent(1, &[], false), sent(2, &refers, false)],
+            bundle: true,
+            marks: false,
+            ready: None,
+        };
         let (_, bundle) = made(&planned, &holdings);
         let about = &bundle["entry"][1]["resource"]["about"];
         assert_eq!(about[0]["reference"], bundle["entry"][0]["fullUrl"]);
@@ -273,12 +287,16 @@ mod tests {
         let held =
             Held { hash: String::new(), location: Some("Communication/c1".into()), etag: Some("W/\"2\"".into()) };
         let holdings = Holdings::from([(id(1), held)]);
-        let (kind, resource) = made(&Planned { sent: vec![sent(1, &[], true)], bundle: false, ready: None }, &holdings);
+        let (kind, resource) =
+            made(&Planned { sent: vec![sent(1, &[], true)], bundle: false, marks: false, ready: None }, &holdings);
         let ParcelKind::Fhir { method, path, if_none_exist, if_match } = kind else { panic!("another kind") };
         assert_eq!((method.as_str(), path.as_str(), if_none_exist), ("PUT", "Communication/c1", None));
         assert_eq!((if_match.as_deref(), &resource["id"]), (Some("W/\"2\""), &json!("c1")));
         // Sent before, though where it went was never heard: found by its identifier.
-        let (kind, _) = made(&Planned { sent: vec![sent(1, &[], true)], bundle: false, ready: None }, &Holdings::new());
+        let (kind, _) = made(
+            &Planned { sent: vec![sent(1, &[], true)], bundle: false, marks: false, ready: None },
+            &Holdings::new(),
+        );
         assert!(matches!(kind, ParcelKind::Fhir { path, .. } if path.starts_with("Communication?identifier=")));
     }
 

@@ -14,12 +14,14 @@ mod making;
 pub mod model;
 mod outsized;
 mod planning;
+pub mod preview;
 mod replacing;
 mod setbacks;
 pub mod shapes;
 mod spool;
 pub mod sql;
 pub mod status;
+mod superseding;
 
 use serde_json::Value;
 
@@ -46,7 +48,7 @@ const OPS: &[Op] = &[
     Op::write("export.retry", "export").takes::<shapes::OfExport>().answers::<shapes::Standing>(),
     Op::write(advance::ADVANCE, "export").internal(),
     Op::read("export.get", "export").takes::<shapes::OfExport>().answers::<shapes::Shown>().polled(),
-    Op::read("export.preview", "export").takes::<shapes::OfExport>().answers::<status::Preview>(),
+    Op::read("export.preview", "export").takes::<shapes::OfExport>().answers::<preview::Preview>(),
     Op::read("chart.status", "export").takes::<status::AskStatus>().answers::<status::ChartStatus>(),
     Op::read("export.list", "export").takes::<shapes::ListExports>().answers::<shapes::ExportList>(),
 ];
@@ -84,7 +86,7 @@ impl Feature for Exports {
     fn read<'a>(&'a self, cx: &'a mut Read, op: &'static str, data: &'a Data) -> Boxed<'a, Result<Value, Stop>> {
         Box::pin(async move {
             match op {
-                "export.preview" => answer(status::preview(cx, data).await?),
+                "export.preview" => answer(preview::preview(cx, data).await?),
                 "chart.status" => answer(status::status(cx, data).await?),
                 "export.get" => answer(keep::seen(cx, Fields(data).required_id("export")?).await?.shown()?),
                 "export.list" => {

@@ -9,17 +9,20 @@ use super::layers::layers;
 use super::ledger::{Holdings, Sent, holdings};
 use super::making::{Carrier, Planned, Ready, parcels};
 use super::replacing::replaced;
+use super::superseding::marks;
 use crate::features::chart::export::{self, covered};
 use crate::features::chart::fhir::{self, sink::Gathered};
 use crate::features::chart::filing::{self, BEGIN, Begun, CoveredChannel, Filing, Told};
+use crate::features::chart::hl7v2;
 use crate::features::chart::hl7v2::ack::control_id;
+use crate::features::chart::hl7v2::acknowledged::Acknowledged;
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::targets::{Outcome, Receiver, Resolved};
 use crate::features::chart::{ExportRequest, ExportSummary, Format, Memory, Progress};
 use crate::kernel::base::config::targets::{FhirTarget, Profile, Target};
 use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Refusal, Stop};
-use crate::kernel::crypto::{Hasher, hex};
+use crate::kernel::crypto::{Hash, Hasher, hash, hex};
 use crate::kernel::engine::Engine;
 use crate::kernel::policy::Subject;
 
@@ -65,9 +68,7 @@ pub(super) async fn plan(
     found: &Found,
     receiver: &Receiver,
 ) -> Result<Plan, Hindered> {
-    // What takes the place of another is whole; resources that the receiver has unchanged are not sent again even so.
-    let since_last = found.view.supersedes.is_none() || found.row.form == Format::Hl7v2.text();
-    let request = ExportRequest { since_last, ..found.request()? };
+    let request = found.filed()?;
     let source = Source { engine, subject, patient: request.patient, progress: Progress::default() };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
@@ -98,6 +99,7 @@ impl Resources<'_> {
         let patient = self.patient(&gathered).await.map_err(Hindered::Outcome)?;
         let missing = patient.is_none();
         let sent = layers(self.found, &gathered, self.held, missing);
+        let superseding = marks(&sent, self.held);
         let there = |one: &Sent| self.held.get(&one.id).is_some_and(|held| held.hash == one.hash);
         let sent: Vec<Sent> = self.found.view.job.files.apart(sent).into_iter().filter(|one| !there(one)).collect();
         let limit = if self.settings.profile == Profile::Full { self.limit().await? } else { 0 };
@@ -107,6 +109,8 @@ impl Resources<'_> {
         let (first, rest): (Vec<Sent>, Vec<Sent>) = sent.into_iter().partition(|one| missing && one.class == "Patient");
         let mut all = parcels(first, 0);
         all.extend(parcels(rest, limit));
+        // What takes their place is there by then.
+        all.extend(superseding);
         let covered = covered_by(self.request, &gathered, parts);
         Ok(Plan {
             parcels: all,
@@ -211,41 +215,79 @@ async fn files(
     if let Some(vouched) = &mut request.vouched {
         vouched.replaces = former;
     }
-    let mut out = Memory::default();
-    let (summary, digest) = export::write(source, &request, &parts, &mut out).await?;
     let folder = found.row.target.as_deref().and_then(|name| source.engine.shared().config.targets.get(name));
     let folder = matches!(folder, Some(Target::Folder(_)));
-    let export = found.row.id;
-    let parcels: Vec<Planned> = out
-        .files
-        .into_iter()
-        .filter(|(_, bytes)| !bytes.is_empty() && (summary.entries > 0 || format == Format::Hl7v2))
-        .map(|(name, bytes)| {
-            let carrier = match format {
-                _ if folder => Carrier::File(format!("{export}-{}", name.replace('/', "-"))),
-                Format::Hl7v2 => Carrier::Hl7v2,
-                _ => Carrier::Document,
-            };
-            let mut hasher = Hasher::default();
-            hasher.update(&bytes);
-            let hash = hex(&hasher.finish());
-            // A message is known by its control id, which is the same whenever that state of its document is sent.
-            let control_id = (!folder && format == Format::Hl7v2).then(|| control_id(&bytes)).flatten();
-            let id = match control_id {
-                Some(control_id) => Uuid::new_v5(&found.row.patient.0, control_id.as_bytes()),
-                None => Uuid::new_v5(&export.0, name.as_bytes()),
-            };
-            let class = format.text().to_owned();
-            let sent = Sent { id, class, resource: Value::Null, update: false, hash, carries: Vec::new() };
-            Planned { sent: vec![sent], bundle: false, ready: Some(Ready::written(carrier, &bytes)) }
-        })
-        // Of what was sent before, what was acknowledged is there.
-        .filter(|planned| planned.sent.iter().any(|one| held.get(&one.id).is_none_or(|held| held.hash.is_empty())))
-        .collect();
+    let (summary, digest, parcels) = match format {
+        Format::Hl7v2 => messages(source, &request, &parts, found, held, folder).await?,
+        _ => written(source, &request, &parts, found, held, folder).await?,
+    };
     let resources = parcels.len() as u64;
     let covered = match request.is_picked() {
         true => Vec::new(),
         false => parts.into_iter().filter(|part| !part.window.is_empty()).map(covered).collect(),
     };
     Ok(Plan { parcels, filing: filing(found, &request, summary, hex(&digest), covered), patient: None, resources })
+}
+
+/// What is to be sent, with what was counted and SHA-256 of it.
+type Files = (ExportSummary, Hash, Vec<Planned>);
+
+/// Documents of one file.
+async fn written(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    found: &Found,
+    held: &Holdings,
+    folder: bool,
+) -> Result<Files, Stop> {
+    let mut out = Memory::default();
+    let (summary, digest) = export::write(source, request, parts, &mut out).await?;
+    let export = found.row.id;
+    let files = out.files.into_iter().filter(|(_, bytes)| !bytes.is_empty() && summary.entries > 0);
+    let parcels = files.map(|(name, bytes)| {
+        let carrier = match folder {
+            true => Carrier::File(format!("{export}-{}", name.replace('/', "-"))),
+            false => Carrier::Document,
+        };
+        let sent = whole(request, Uuid::new_v5(&export.0, name.as_bytes()), hex(&hash(&bytes)));
+        Planned { sent: vec![sent], bundle: false, marks: false, ready: Some(Ready::written(carrier, &bytes)) }
+    });
+    // Of what was sent before, what was acknowledged is there.
+    let is_missing = |one: &Sent| held.get(&one.id).is_none_or(|held| held.hash.is_empty());
+    let parcels = parcels.filter(|planned| planned.sent.iter().any(is_missing)).collect();
+    Ok((summary, digest, parcels))
+}
+
+/// Documents of one message each.
+async fn messages(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    found: &Found,
+    held: &Holdings,
+    folder: bool,
+) -> Result<Files, Stop> {
+    let acknowledged = held.iter().filter(|(_, held)| !held.hash.is_empty());
+    let acknowledged = Acknowledged::of(acknowledged.map(|(id, held)| (*id, held.hash.as_str())));
+    let (summary, messages) = hl7v2::messages(source, request, parts, &acknowledged).await?;
+    let (export, mut hasher) = (found.row.id, Hasher::default());
+    let parcels = messages.into_iter().zip(1..).map(|(message, n)| {
+        hasher.update(&message.bytes);
+        let carrier = match folder {
+            // Tried again, an export may have other messages in the same place.
+            true => Carrier::File(format!("{export}-{n:04}-{}.hl7", control_id(&message.bytes).unwrap_or_default())),
+            false => Carrier::Hl7v2,
+        };
+        let sent = whole(request, message.original, message.stamp);
+        Planned { sent: vec![sent], bundle: false, marks: false, ready: Some(Ready::written(carrier, &message.bytes)) }
+    });
+    let parcels = parcels.collect();
+    Ok((summary, hasher.finish(), parcels))
+}
+
+/// Something that is no resource.
+fn whole(request: &ExportRequest, id: Uuid, hash: String) -> Sent {
+    let class = request.format.text().to_owned();
+    Sent { id, class, resource: Value::Null, update: false, hash, carries: Vec::new() }
 }

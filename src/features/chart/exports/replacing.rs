@@ -7,13 +7,14 @@ use super::sql;
 use crate::features::chart::source::{Part, Source};
 use crate::features::chart::transcript::Book;
 use crate::features::chart::{ExportRequest, Format};
-use crate::kernel::base::{Stop, ThingId};
+use crate::kernel::base::{PatientId, Stop, ThingId};
+use crate::kernel::engine::Read;
 
 /// Exports that are looked at for one whose place is taken.
 const FORMER_MAX: i64 = 200;
 
 /// Whether a form is one document, which is only replaced as a whole.
-fn is_document(format: Format) -> bool {
+pub(super) fn is_document(format: Format) -> bool {
     matches!(format, Format::FhirDocument | Format::Html | Format::Pdf)
 }
 
@@ -34,13 +35,17 @@ pub(super) async fn replaced(
     if !parts.iter().any(|part| book.is_changed_again(part)) {
         return Ok(Vec::new());
     }
-    let mut cx = source.read().await?;
+    former(&mut source.read().await?, request.patient, found).await
+}
+
+/// The documents that a target has of the same selection, the newest first.
+pub(super) async fn former(cx: &mut Read, patient: PatientId, found: &Found) -> Result<Vec<ThingId>, Stop> {
     let mut former = Vec::new();
-    for row in sql::newest(cx.tx(), request.patient, FORMER_MAX).await? {
+    for row in sql::newest(cx.tx(), patient, FORMER_MAX).await? {
         if row.id == found.row.id || row.target != found.row.target || row.state != State::Filed.number() {
             continue;
         }
-        let (id, one) = (row.id, opened(&cx, row).await?);
+        let (id, one) = (row.id, opened(cx, row).await?);
         // What was chosen otherwise holds other things, and stays.
         if one.view.selection == found.view.selection {
             former.push(id);

@@ -1,4 +1,4 @@
-//! What is charted, what is new, and what an export will file: counted from the record as the caller may read it. Writes nothing.
+//! What is charted and what is new: counted from the record as the caller may read it. Writes nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draft::form_of;
-use super::keep::{Found, all, seen};
+use super::keep::{Found, all};
 use super::model::State;
-use crate::features::chart::coverage::{Coverage, common};
-use crate::features::chart::{filing, source};
-use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, PatientId, Refusal, Stop, ThingId, UserId};
+use crate::features::chart::coverage::Coverage;
+use crate::features::chart::filing;
+use crate::kernel::base::{ChannelId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::fields::Fields;
 use crate::kernel::engine::shape::Time;
@@ -20,47 +20,6 @@ use crate::kernel::policy::{self, Right};
 
 /// Entries of one page.
 const PAGE: i64 = 500;
-
-/// Asks what will be filed.
-#[derive(Serialize, JsonSchema)]
-pub struct Preview {
-    /// The export.
-    pub export: ThingId,
-    /// Entries it holds.
-    pub entries: u64,
-    /// Channels they stand in.
-    pub channels: u64,
-    /// By plan item; entries about none are in `entries` only.
-    pub items: Vec<PreviewItem>,
-    /// By kind of event, with what the receiver keeps of it.
-    pub kinds: Vec<PreviewKind>,
-    /// Who wrote the entries.
-    pub authors: Vec<UserId>,
-    /// Entries whose words are withheld because they went to the wrong patient.
-    pub withheld: u64,
-}
-
-/// What is filed about one plan item.
-#[derive(Serialize, JsonSchema)]
-pub struct PreviewItem {
-    /// The plan item.
-    pub item: ItemId,
-    /// Entries about it.
-    pub entries: u64,
-    /// A summary stands for them.
-    pub summary: bool,
-}
-
-/// What becomes of one kind of entry.
-#[derive(Serialize, JsonSchema)]
-pub struct PreviewKind {
-    /// The first word of its events.
-    pub kind: String,
-    /// How many.
-    pub entries: u64,
-    /// `resource`, `in_note`, `in_document` or `lost`.
-    pub kept: String,
-}
 
 /// Asks how the chart stands.
 #[derive(JsonSchema)]
@@ -107,10 +66,10 @@ pub struct Charted {
 }
 
 /// What one channel holds for the caller.
-struct Place {
-    id: ChannelId,
-    size: i64,
-    spans: Vec<[i64; 2]>,
+pub(super) struct Place {
+    pub id: ChannelId,
+    pub size: i64,
+    pub spans: Vec<[i64; 2]>,
 }
 
 /// What a change names.
@@ -122,7 +81,7 @@ struct Named {
     note: Option<ThingId>,
 }
 
-async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
+pub(super) async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
     let (permit, access) = cx.permit_patient(Right::DraftExport, patient).await?;
     let scope: Vec<(ChannelId, Option<Vec<policy::Interval>>)> =
         filing::scope(cx.subject(), &permit, &access, cx.now())
@@ -139,7 +98,7 @@ async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
 }
 
 /// Hands over every entry of a place; between two pages it is asked again whether the caller may, and no snapshot is kept.
-async fn each(
+pub(super) async fn each(
     cx: &mut Read,
     patient: PatientId,
     place: &Place,
@@ -162,13 +121,13 @@ async fn each(
 
 /// What messages are about that were linked to another item later, and the last change of each.
 #[derive(Default)]
-struct Later {
+pub(super) struct Later {
     items: HashMap<ThingId, ItemId>,
     changes: HashMap<ThingId, i64>,
 }
 
 impl Later {
-    fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
+    pub fn take(&mut self, fact: &Fact) -> Result<(), Fault> {
         if !fact.event.starts_with("message.") && !fact.event.starts_with("note.") {
             return Ok(());
         }
@@ -181,87 +140,14 @@ impl Later {
         Ok(())
     }
 
-    fn item(&self, fact: &Fact) -> Option<ItemId> {
+    pub fn item(&self, fact: &Fact) -> Option<ItemId> {
         self.items.get(&ThingId(fact.id.0)).copied().or(fact.item)
     }
-}
 
-/// What a receiver keeps of one kind of entry.
-fn kept(form: &str, kind: &str) -> &'static str {
-    match (form, kind) {
-        ("full", "message" | "note" | "task" | "plan_item" | "handoff" | "checkin") => "resource",
-        ("note-only" | "inbox", "note") => "resource",
-        ("note-only" | "inbox", "message") => "in_note",
-        ("full" | "note-only" | "inbox", _) => "lost",
-        _ => "in_document",
+    /// Where it was changed last; where it stands, if it never was.
+    pub fn changed_at(&self, fact: &Fact) -> i64 {
+        self.changes.get(&ThingId(fact.id.0)).copied().unwrap_or(fact.seq)
     }
-}
-
-/// Time and place of an entry: ids are drawn at random within a millisecond, entries have an order.
-type First = (Micros, i64);
-
-fn in_order<K, V>(all: BTreeMap<K, V>, first: impl Fn(&V) -> First) -> Vec<(K, V)> {
-    let mut all: Vec<(K, V)> = all.into_iter().collect();
-    all.sort_by_key(|(_, value)| first(value));
-    all
-}
-
-/// `export.preview`
-pub(super) async fn preview(cx: &mut Read, data: &Data) -> Result<Preview, Stop> {
-    let found = seen(cx, Fields(data).required_id("export")?).await?;
-    let (patient, request) = (found.row.patient, found.request()?);
-    let chosen = |id: &ChannelId| request.channels.as_ref().is_none_or(|channels| channels.contains(id));
-    // When each is first spoken of: their order.
-    let (mut items, mut kinds) = (BTreeMap::<ItemId, (First, u64)>::new(), BTreeMap::<String, u64>::new());
-    let (mut entries, mut channels, mut withheld) = (0_u64, 0_u64, 0_u64);
-    let mut authors = BTreeMap::<UserId, First>::new();
-    for mut place in places(cx, patient).await?.into_iter().filter(|place| chosen(&place.id)) {
-        let mut later = Later::default();
-        each(cx, patient, &place, |fact| later.take(fact)).await?;
-        let span = source::span(cx, &request, place.id, place.size).await?;
-        place.spans = common(&place.spans, &[span]);
-        let before = entries;
-        each(cx, patient, &place, |fact| {
-            let item = later.item(fact);
-            if !request.takes(fact, item) {
-                return Ok(());
-            }
-            entries += 1;
-            withheld += u64::from(fact.withheld);
-            let first = (fact.at, fact.seq);
-            let spoke = authors.entry(fact.by).or_insert(first);
-            *spoke = first.min(*spoke);
-            if let Some(item) = item {
-                let (begun, count) = items.entry(item).or_insert((first, 0));
-                (*begun, *count) = (first.min(*begun), *count + 1);
-            }
-            let kind = fact.event.split('.').next().unwrap_or_default().to_owned();
-            *kinds.entry(kind).or_default() += 1;
-            Ok(())
-        })
-        .await?;
-        channels += u64::from(entries > before);
-    }
-    let form = found.row.form.as_str();
-    let has = |item: &ItemId| found.view.summaries.iter().any(|summary| summary.item == *item);
-    for summary in &found.view.summaries {
-        items.entry(summary.item).or_insert(((Micros::MAX, 0), 0));
-    }
-    Ok(Preview {
-        export: found.row.id,
-        entries,
-        channels,
-        items: in_order(items, |(first, _)| *first)
-            .into_iter()
-            .map(|(item, (_, entries))| PreviewItem { item, entries, summary: has(&item) })
-            .collect(),
-        kinds: kinds
-            .into_iter()
-            .map(|(kind, entries)| PreviewKind { kept: kept(form, &kind).to_owned(), kind, entries })
-            .collect(),
-        authors: in_order(authors, |first| *first).into_iter().map(|(user, _)| user).collect(),
-        withheld,
-    })
 }
 
 /// `chart.status`
@@ -290,7 +176,7 @@ pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, St
             let Some(item) = later.item(fact).filter(|_| matches!(fact.kind, kind::MESSAGE | kind::NOTE)) else {
                 return Ok(());
             };
-            let changed_at = later.changes.get(&ThingId(fact.id.0)).copied().unwrap_or(fact.seq);
+            let changed_at = later.changed_at(fact);
             for (coverage, counts) in coverages.iter().zip(&mut counts) {
                 count(counts.entry(item).or_default(), coverage.horizon(fact.seq), changed_at);
             }

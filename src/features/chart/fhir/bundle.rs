@@ -6,8 +6,11 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::attester::Attested;
 use super::refer::{clean, full_url, own_id, resolve, search};
+use super::scene::Scene;
 use super::sink::{INLINE_BYTES_MAX, Origin, Piece, Sink, pieces};
+use crate::features::chart::Vouched;
 use crate::features::chart::export::Single;
 use crate::kernel::base::{Fault, PatientId, Stop};
 
@@ -28,11 +31,13 @@ pub(super) struct Bundle<'o> {
     /// Our ids of entries every other may name.
     inside: HashSet<Uuid>,
     entries: u64,
+    /// What was said in it.
+    attested: Attested,
 }
 
 impl<'o> Bundle<'o> {
     pub fn new(file: Single<'o>, system: String, patient: PatientId, subject: Subject) -> Self {
-        Self { file, system, patient, subject, inside: HashSet::new(), entries: 0 }
+        Self { file, system, patient, subject, inside: HashSet::new(), entries: 0, attested: Attested::default() }
     }
 
     /// The patient, to be made in a chart that does not know them.
@@ -42,11 +47,32 @@ impl<'o> Bundle<'o> {
         self.entry(&json!({ "fullUrl": full_url(self.patient.0), "resource": resource, "request": request }))
     }
 
+    /// Who stands for what was written so far.
+    pub fn attest(&mut self, vouched: &Vouched, scene: &Scene) -> Result<(), Fault> {
+        let attested = std::mem::take(&mut self.attested);
+        let written = attested.ids();
+        let person = |user| scene.people.reference(user);
+        for (id, mut provenance) in attested.provenances(vouched.export, &vouched.attestations, scene.plan(), person) {
+            resolve(&mut provenance, &|class, id| self.resolved(class, id, &written));
+            self.add("Provenance", id, provenance, false)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, class: &str, id: Uuid, resource: Value, update: bool) -> Result<(), Fault> {
+        let request = self.request(class, &resource, id, update);
+        self.entry(&json!({ "fullUrl": full_url(id), "resource": resource, "request": request }))
+    }
+
     fn request(&self, class: &str, resource: &Value, id: Uuid, update: bool) -> Value {
         if resource.get("identifier").is_none() {
             return json!({ "method": "PUT", "url": format!("{class}/{id}") });
         }
-        let search = search(&self.system, &id.to_string());
+        let first = &resource["identifier"][0];
+        let search = match (first["system"].as_str(), first["value"].as_str()) {
+            (Some(system), Some(value)) => search(system, value),
+            _ => search(&self.system, &id.to_string()),
+        };
         if update {
             json!({ "method": "PUT", "url": format!("{class}?{search}") })
         } else {
@@ -96,8 +122,8 @@ impl Sink for Bundle<'_> {
         together.extend_from_slice(near);
         for Piece { id, class, mut resource, update, .. } in pieces(resources, origin)? {
             resolve(&mut resource, &|class, id| self.resolved(class, id, &together));
-            let request = self.request(&class, &resource, id, update);
-            self.entry(&json!({ "fullUrl": full_url(id), "resource": resource, "request": request }))?;
+            self.attested.take(&class, id);
+            self.add(&class, id, resource, update)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! gather them in memory first.
 
 mod attached;
+pub(super) mod attester;
 mod bundle;
 mod document;
 mod people;
@@ -40,7 +41,8 @@ pub(super) async fn transaction(
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let file = Single::begin(out, "bundle.json")?;
     let about = source.about(request, parts).await?;
-    let (survey, taken) = surveyed(source, request, parts, &about).await?;
+    let (mut survey, taken) = surveyed(source, request, parts, &about).await?;
+    survey.people.extend(request.vouching());
     let scene = scene(source, parts, survey).await?;
     let subject = scene.patient_reference(request.with_patient);
     let mut bundle = Bundle::new(file, scene.system.clone(), source.patient, subject);
@@ -54,6 +56,9 @@ pub(super) async fn transaction(
     let sink = &mut bundle;
     let (scene, about, taken) = (&scene, &about, &taken);
     Writing { source, request, scene, parts, about, again, taken, sink }.all().await?;
+    if let Some(vouched) = &request.vouched {
+        bundle.attest(vouched, scene)?;
+    }
     Ok((taken.summary, bundle.finish()?))
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use crate::features::identity::{self, Account, Organization};
+use crate::features::identity::{self, Account, Identifier, Organization};
 use crate::kernel::base::{Fault, PatientId, UserId};
 use crate::kernel::engine::Read;
 use crate::kernel::policy::{Book, PersonKind};
@@ -13,6 +13,8 @@ use crate::kernel::policy::{Book, PersonKind};
 /// Everyone an export may name.
 pub(super) struct People {
     accounts: HashMap<UserId, Account>,
+    /// The numbers others know them by.
+    identifiers: HashMap<UserId, Vec<Identifier>>,
     kinds: HashMap<UserId, PersonKind>,
     /// The organization that owns the deployment.
     pub custodian: Option<Organization>,
@@ -24,10 +26,11 @@ impl People {
     pub async fn load(cx: &mut Read, patient: PatientId, users: &BTreeSet<UserId>) -> Result<Self, Fault> {
         let ids: Vec<UserId> = users.iter().copied().collect();
         let accounts = identity::accounts(cx, &ids).await?;
+        let identifiers = identity::identifiers(cx, &ids).await?;
         let custodian = identity::organizations(cx).await?.into_iter().find(|organization| organization.custodian);
         let book: &Book = &cx.shared().book;
         let kinds = ids.iter().filter_map(|id| Some((*id, book.person(*id)?.kind))).collect();
-        Ok(Self { accounts, kinds, custodian, patient })
+        Ok(Self { accounts, identifiers, kinds, custodian, patient })
     }
 
     fn name(&self, user: UserId) -> Option<&str> {
@@ -52,19 +55,30 @@ impl People {
             PersonKind::Service => format!("Device/{user}"),
             PersonKind::Patient => format!("Patient/{}", self.patient),
         };
-        json!({ "reference": reference, "display": self.name(user) })
+        let mut reference = json!({ "reference": reference, "display": self.name(user) });
+        if let Some(first) = self.numbers(user).next() {
+            reference["identifier"] = first;
+        }
+        reference
+    }
+
+    /// What others know a practitioner by: before our own identifier, which nobody else gives out.
+    fn numbers(&self, user: UserId) -> impl Iterator<Item = Value> {
+        let known = self.identifiers.get(&user).filter(|_| self.kind(user) == PersonKind::Practitioner);
+        known.into_iter().flatten().map(|one| json!({ "system": one.system, "value": one.value }))
     }
 
     /// The resource of a person; none for the patient, who is not ours to make. `role` is what they are to the patient.
     pub fn resource(&self, system: &str, user: UserId, role: Option<&str>) -> Option<Value> {
-        let identifier = json!([{ "system": system, "value": user }]);
+        let ours = json!({ "system": system, "value": user });
+        let identifier = json!([ours]);
         let name = self.name(user);
         let names = name.map(|name| json!([{ "text": name }]));
         Some(match self.kind(user) {
             PersonKind::Patient => return None,
             PersonKind::Practitioner => json!({
                 "resourceType": "Practitioner",
-                "identifier": identifier,
+                "identifier": self.numbers(user).chain([ours]).collect::<Vec<_>>(),
                 "name": names,
                 "qualification": self.profession(user).map(|words| json!([{ "code": { "text": words } }])),
             }),

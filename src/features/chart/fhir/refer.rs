@@ -99,9 +99,12 @@ fn ours(reference: &str) -> Option<(&str, Uuid)> {
     typed.then(|| id.parse().ok().map(|id| (class, id))).flatten()
 }
 
-/// Our id of a resource: its first identifier, or its own id where its type has none.
+/// Our id of a resource: its first identifier, or its own id where its type has none. What others know a practitioner by comes first, and
+/// ours last.
 pub(in crate::features::chart) fn own_id(resource: &Value) -> Option<Uuid> {
-    let id = resource["identifier"][0]["value"].as_str().or_else(|| resource["id"].as_str())?;
+    let identifiers = resource["identifier"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let ours = if resource["resourceType"] == "Practitioner" { identifiers.last() } else { identifiers.first() };
+    let id = ours.and_then(|ours| ours["value"].as_str()).or_else(|| resource["id"].as_str())?;
     id.parse().ok()
 }
 

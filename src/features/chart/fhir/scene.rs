@@ -11,7 +11,7 @@ use super::bundle::Subject;
 use super::people::People;
 use super::refer::search;
 use crate::features::care_plan::{Kind, Standing, with_source};
-use crate::features::chart::survey::{Item, Survey};
+use crate::features::chart::survey::{Item, Spell, Survey};
 use crate::kernel::base::id::DeploymentId;
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::base::{ChannelId, ItemId, Micros, PatientId, ThingId, UserId};
@@ -275,29 +275,25 @@ impl Scene {
         })
     }
 
+    /// Everybody who is or was on the team, with the time of it.
     fn team(&self) -> Value {
-        let mut members: Vec<UserId> = self
-            .access
-            .members
-            .iter()
-            .filter(|(user, member)| member.holds(self.now) && self.people.kind(**user) != PersonKind::Service)
-            .map(|(user, _)| *user)
-            .collect();
-        members.sort_unstable();
-        let participant = |user: UserId| {
-            let role = self.survey.roles.get(&user);
+        let is_person = |user: &UserId| self.people.kind(*user) != PersonKind::Service;
+        let participant = |user: UserId, spell: &Spell| {
             json!({
-                "role": role.map(|role| json!([{ "text": role.text }])),
+                "role": [{ "text": spell.role }],
                 "member": self.people.reference(user),
-                "period": role.map(|role| json!({ "start": rfc3339_millis(role.since) })),
+                "period": { "start": rfc3339_millis(spell.from), "end": spell.to.map(rfc3339_millis) },
             })
         };
+        let times = self.survey.spells.iter().filter(|(user, _)| is_person(user));
+        let participants = times.flat_map(|(user, spells)| spells.iter().map(move |spell| (*user, spell)));
+        let participants: Vec<Value> = participants.map(|(user, spell)| participant(user, spell)).collect();
         json!({
             "resourceType": "CareTeam",
             "identifier": [{ "system": self.system, "value": self.team_id() }],
             "status": "active",
             "subject": self.subject(),
-            "participant": members.into_iter().map(participant).collect::<Vec<_>>(),
+            "participant": participants,
             "managingOrganization": [self.people.organization_reference()],
         })
     }

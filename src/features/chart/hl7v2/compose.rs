@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::acknowledged::Acknowledged;
 use super::message::{Act, Document, Loinc, Patient, PatientNumber, Person};
 use super::{Group, conversation_id};
 use crate::features::channels::chart_text;
@@ -12,6 +13,7 @@ use crate::features::chart::vouched::{Attestation, NOBODY, sentence};
 use crate::features::chart::{ExportRequest, Vouched};
 use crate::kernel::base::world::parse_rfc3339;
 use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, ThingId, UserId};
+use crate::kernel::crypto::hash;
 use crate::kernel::log::Fact;
 use crate::kernel::policy::Audience;
 
@@ -27,11 +29,21 @@ pub struct Composer<'b> {
     name: String,
     takes_cancel: bool,
     vouched: Option<&'b Vouched>,
+    /// What the receiver acknowledged.
+    acknowledged: &'b Acknowledged,
+    /// Documents may hold less than was said in them.
+    partial: bool,
 }
 
 impl<'b> Composer<'b> {
     /// For one channel.
-    pub fn new(source: &Source<'_>, request: &'b ExportRequest, book: &'b Book, channel: ChannelId) -> Self {
+    pub fn new(
+        source: &Source<'_>,
+        request: &'b ExportRequest,
+        book: &'b Book,
+        channel: ChannelId,
+        acknowledged: &'b Acknowledged,
+    ) -> Self {
         let settings = super::settings(source, request);
         let identity = book.identity();
         let mut numbers: Vec<PatientNumber> = Vec::new();
@@ -58,7 +70,8 @@ impl<'b> Composer<'b> {
         let audience = book.access().channels.get(&channel).map(|channel| channel.audience);
         let restricted = audience == Some(Audience::Named);
         let (name, takes_cancel) = (book.channel_name(channel), settings.cancel);
-        Self { book, channel, patient, restricted, name, takes_cancel, vouched: request.vouched.as_ref() }
+        let (vouched, partial) = (request.vouched.as_ref(), request.is_partial());
+        Self { book, channel, patient, restricted, name, takes_cancel, vouched, acknowledged, partial }
     }
 
     /// Whose documents they are.
@@ -66,9 +79,24 @@ impl<'b> Composer<'b> {
         &self.patient
     }
 
-    /// The time of the export.
+    /// What is known of the record.
+    pub fn book(&self) -> &'b Book {
+        self.book
+    }
+
+    /// The time of the messages. What people attest is the same whenever it is made: as of when the last of them did.
     pub fn now(&self) -> Micros {
-        self.book.now()
+        let attested = self.attested().into_iter().map(|(_, at)| at).max();
+        attested.unwrap_or_else(|| self.book.now())
+    }
+
+    /// What a document says, but for who stands for it. Of one that takes the place of another, by which export: it is filed once in each.
+    fn said(&self, text: &str, title: &str, item: Option<&(Uuid, String)>) -> [u8; 32] {
+        let by = self.vouched.filter(|vouched| !vouched.replaces.is_empty()).map(|vouched| vouched.export);
+        let (item, by) = (item.map(|(id, _)| id.to_string()), by.map(|by| by.to_string()));
+        hash(
+            [title, item.as_deref().unwrap_or_default(), by.as_deref().unwrap_or_default(), text].join("\r").as_bytes(),
+        )
     }
 
     /// The item an entry is about now; what is about none is about the plan as a whole.
@@ -82,7 +110,7 @@ impl<'b> Composer<'b> {
 
     fn person(&self, user: UserId) -> Person {
         let (name, profession) = self.book.person(user);
-        Person { id: user.0, name, profession }
+        Person { id: user.0, name, profession, number: self.book.number(user) }
     }
 
     /// Lines above the text: what a reader has to know who sees the text alone.
@@ -126,6 +154,7 @@ impl<'b> Composer<'b> {
         let body = Body::of(fact)?;
         let author = self.person(fact.by);
         let note = &*fact.event == "note.logged";
+        let had = had || self.acknowledged.has(body.id::<ThingId>("note").map_or(fact.id.0, |marker| marker.0));
         let about = body.id::<ThingId>("note").map(|note| note.0);
         let (act, id, parent) = match about {
             // Documented after a marker: the note has the marker's name.
@@ -142,6 +171,7 @@ impl<'b> Composer<'b> {
         let title = format!("{heading}, {}", &entry.time[..10]);
         let held = body.some("held_at").and_then(|at| parse_rfc3339(at).ok()).unwrap_or(fact.at);
         let medium = body.text("medium");
+        let text = plain::text(entry);
         Ok(Document {
             id,
             // The text of a note never changes; a receipt is no new state of it.
@@ -152,7 +182,8 @@ impl<'b> Composer<'b> {
             code: loinc(medium, author.profession.as_deref().unwrap_or_default()),
             activity: held,
             documented: fact.at,
-            text: self.head(&title, item.as_ref()) + &plain::text(entry),
+            said: self.said(&text, &title, item.as_ref()),
+            text: self.head(&title, item.as_ref()) + &text,
             authors: vec![author],
             attested: self.attested(),
             item,
@@ -165,15 +196,17 @@ impl<'b> Composer<'b> {
     pub fn conversation(&self, item: ItemId, day: &str, block: i64, group: &Group) -> Document {
         let original = conversation_id(self.channel, item, day, block);
         let gone = group.entries.iter().all(|(fact, _)| self.book.is_gone(fact));
-        let (act, id, parent) = match group.had {
+        let (act, id, parent) = match group.had || self.acknowledged.has(original) {
             false => (Act::Original, original, None),
+            // What is not all of it takes nothing's place.
+            true if self.partial => (Act::Addendum, self.replacement(original, group.version), Some(original)),
             true if gone && self.takes_cancel => (Act::Cancel, original, Some(original)),
             // What it replaces is named as it was first.
             true => (Act::Replacement, self.replacement(original, group.version), Some(original)),
         };
         let titled = self.titled(item);
         let title = format!("Care team conversation \"{}\", {day}", self.name);
-        let mut text = self.head(&title, titled.as_ref());
+        let mut text = String::new();
         for (_, entry) in &group.entries {
             text.push_str(&plain::text(entry));
             text.push('\n');
@@ -196,10 +229,11 @@ impl<'b> Composer<'b> {
             documented: times().max().unwrap_or_default(),
             authors: writers.into_iter().map(|user| self.person(user)).collect(),
             attested: self.attested(),
+            said: self.said(&text, &title, titled.as_ref()),
+            text: self.head(&title, titled.as_ref()) + &text,
             item: titled,
             restricted: self.restricted,
             title,
-            text,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! One message of HL7 v2.5.1 from one document: MDM^T02, T06, T10, T11 (chapter 9) or ORU^R01 (chapter 7) with the same OBX segments.
-//! Pure: the same document gives the same bytes, and the same control id whenever it is sent. Segments end in CR.
+//! Pure: the same document gives the same bytes, and other words of it, or others who stand for it, another control id. Segments end in CR.
 //! Does not know: the record, MLLP, files.
 
 use uuid::Uuid;
@@ -8,6 +8,9 @@ use crate::kernel::base::Micros;
 use crate::kernel::base::config::{Hl7Message, Hl7v2};
 use crate::kernel::base::world::rfc3339_millis;
 use crate::kernel::crypto::{hash, hex};
+
+/// The register of practitioners of the United States.
+const US_NPI: &str = "http://hl7.org/fhir/sid/us-npi";
 
 /// What happens to a document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +50,8 @@ pub struct Person {
     pub name: String,
     /// Profession in words.
     pub profession: Option<String>,
+    /// What others know them by: a URI, and the number.
+    pub number: Option<(String, String)>,
 }
 
 impl Person {
@@ -113,6 +118,8 @@ pub struct Document {
     pub title: String,
     /// What it says; lines end in `\n`.
     pub text: String,
+    /// SHA-256 of what it says but for who stands for it: the same for the same state of the record.
+    pub said: [u8; 32],
 }
 
 /// Text of a field: separators and line ends escaped (chapter 2.7), control characters replaced, so that nothing in it ends a field, a
@@ -166,42 +173,46 @@ fn authority(of: &str) -> String {
 /// *XCN*: number, name as shown (type `D`), assigning authority, resource identifier.
 fn person(person: &Person, settings: &Hl7v2) -> String {
     let profession = person.profession.as_deref().map(one_line).unwrap_or_default();
-    format!("{}^{}^^^^^{profession}^^{}^D^^^RI", person.id, one_line(&person.name), authority(&settings.namespace))
+    let name = one_line(&person.name);
+    let (number, authority, class) = match &person.number {
+        // Table 0203 has a type for these alone.
+        Some((system, number)) if system == US_NPI => (one_line(number), "NPI".to_owned(), "NPI"),
+        Some((system, number)) => (one_line(number), authority(system), ""),
+        None => (person.id.to_string(), authority(&settings.namespace), "RI"),
+    };
+    format!("{number}^{name}^^^^^{profession}^^{authority}^D^^^{class}")
 }
 
 fn people(of: &[Person], settings: &Hl7v2) -> String {
     of.iter().map(|one| person(one, settings)).collect::<Vec<_>>().join("~")
 }
 
-/// MSH-10, at most 20 characters: the same for the same state of a document, another for another.
-#[must_use]
-pub fn control_id(document: &Document) -> String {
+/// MSH-10, at most 20 characters: the same for the same segments about the same state of a document, another for others. Whoever stands
+/// for it is in them.
+fn control_id(document: &Document, segments: &[String]) -> String {
     let told = format!("{} {} {}", document.id, document.act.event(), document.version);
+    let told = format!("{told}\r{}", segments.join("\r"));
     format!("CT{}", hex(&hash(told.as_bytes())[..9]).to_uppercase())
 }
 
 /// The message. `sent` is the time of the message (MSH-7): whoever sends it again sends these bytes again.
 #[must_use]
 pub fn message(document: &Document, patient: &Patient, settings: &Hl7v2, sent: Micros) -> Vec<u8> {
-    let lines = match settings.message {
+    let event = document.act.event();
+    let (kind, told, mut segments) = match settings.message {
         Hl7Message::Mdm => {
-            let event = document.act.event();
-            let mut lines =
-                vec![header(document, settings, &format!("MDM^{event}^MDM_{}", structure(document.act)), sent)];
-            lines.push(format!("EVN|{event}|{}", timestamp(sent)));
-            lines.extend([pid(patient), "PV1|1|N".into(), txa(document, settings)]);
-            lines.extend(if document.act == Act::Cancel { Vec::new() } else { observations(document) });
-            lines
+            let kind = format!("MDM^{event}^MDM_{}", structure(document.act));
+            (kind, Some(format!("EVN|{event}|{}", timestamp(sent))), vec![txa(document, settings)])
         }
-        Hl7Message::Oru => {
-            let mut lines = vec![header(document, settings, "ORU^R01^ORU_R01", sent), pid(patient), "PV1|1|N".into()];
-            lines.push(obr(document, settings));
-            lines.extend(observations(document));
-            lines
-        }
+        Hl7Message::Oru => ("ORU^R01^ORU_R01".to_owned(), None, vec![obr(document, settings)]),
     };
+    segments.splice(0..0, [pid(patient), "PV1|1|N".into()]);
+    if settings.message == Hl7Message::Oru || document.act != Act::Cancel {
+        segments.extend(observations(document));
+    }
+    let header = header(settings, &kind, &control_id(document, &segments), sent);
     let mut bytes = Vec::new();
-    for line in lines {
+    for line in std::iter::once(header).chain(told).chain(segments) {
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\r');
     }
@@ -216,7 +227,7 @@ const fn structure(act: Act) -> &'static str {
     }
 }
 
-fn header(document: &Document, settings: &Hl7v2, kind: &str, sent: Micros) -> String {
+fn header(settings: &Hl7v2, kind: &str, control_id: &str, sent: Micros) -> String {
     let named = [
         &settings.sending_application,
         &settings.sending_facility,
@@ -224,12 +235,8 @@ fn header(document: &Document, settings: &Hl7v2, kind: &str, sent: Micros) -> St
         &settings.receiving_facility,
     ];
     let named: Vec<String> = named.into_iter().map(|name| one_line(name)).collect();
-    format!(
-        "MSH|^~\\&|{}|{}||{kind}|{}|P|2.5.1||||||UNICODE UTF-8",
-        named.join("|"),
-        timestamp(sent),
-        control_id(document)
-    )
+    let (named, sent) = (named.join("|"), timestamp(sent));
+    format!("MSH|^~\\&|{named}|{sent}||{kind}|{control_id}|P|2.5.1||||||UNICODE UTF-8")
 }
 
 fn pid(patient: &Patient) -> String {

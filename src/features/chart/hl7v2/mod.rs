@@ -5,6 +5,7 @@
 //! Does not know: MLLP, connections, who receives it.
 
 pub mod ack;
+pub mod acknowledged;
 mod compose;
 pub mod message;
 #[cfg(test)]
@@ -18,11 +19,13 @@ use super::transcript::{Book, Page};
 use super::{ExportRequest, ExportSummary, Out};
 use crate::kernel::base::config::Hl7v2;
 use crate::kernel::base::world::rfc3339;
-use crate::kernel::base::{ChannelId, Fault, ItemId, Stop, ThingId};
+use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, Stop, ThingId};
 use crate::kernel::crypto::Hasher;
 use crate::kernel::log::Fact;
+use acknowledged::{Acknowledged, original, stamp};
 use compose::Composer;
 use message::{Document, message};
+use uuid::Uuid;
 
 /// Entries of a channel that may stand in one document: a document stays something a person reads, and fits into memory.
 const BLOCK: i64 = 250;
@@ -36,11 +39,42 @@ pub async fn export(
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let mut files = Files { out, hasher: Hasher::default(), written: 0 };
     let settings = settings(source, request);
-    let summary = documents(source, request, parts, &mut |document, patient, now| {
+    let had = Acknowledged::default();
+    let summary = documents(source, request, parts, &had, &mut |document, patient, now| {
         files.write(&message(&document, patient, &settings, now))
     })
     .await?;
     Ok((summary, files.hasher.finish()))
+}
+
+/// One message that is to be sent.
+pub struct Message {
+    /// The number its document was first sent under.
+    pub original: Uuid,
+    /// What is kept of its state once it is acknowledged.
+    pub stamp: String,
+    /// The same whenever it is sent.
+    pub bytes: Vec<u8>,
+}
+
+/// The messages that a receiver lacks of an export, held against what it `had`.
+///
+/// # Errors
+/// What the record refuses.
+pub async fn messages(
+    source: &Source<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    had: &Acknowledged,
+) -> Result<(ExportSummary, Vec<Message>), Stop> {
+    let (settings, mut messages) = (settings(source, request), Vec::new());
+    let summary = documents(source, request, parts, had, &mut |document, patient, now| {
+        let bytes = message(&document, patient, &settings, now);
+        messages.push(Message { original: original(&document), stamp: stamp(&document), bytes });
+        Ok(())
+    })
+    .await?;
+    Ok((summary, messages))
 }
 
 /// As the site sends messages, and as the receiver of these takes them.
@@ -66,17 +100,14 @@ impl Files<'_> {
 }
 
 /// Takes a document of a patient and the time of the export.
-pub type Taker<'t> =
-    dyn FnMut(Document, &message::Patient, crate::kernel::base::Micros) -> Result<(), Fault> + Send + 't;
+type Taker<'t> = dyn FnMut(Document, &message::Patient, Micros) -> Result<(), Fault> + Send + 't;
 
-/// Every document of an export, in the order of channels and entries.
-///
-/// # Errors
-/// What the record or the taker refuses.
-pub async fn documents(
+/// Every document of an export that the receiver lacks, in the order of channels and entries.
+async fn documents(
     source: &Source<'_>,
     request: &ExportRequest,
     parts: &[Part],
+    had: &Acknowledged,
     taker: &mut Taker<'_>,
 ) -> Result<ExportSummary, Stop> {
     let book = Book::open(source, request, parts).await?;
@@ -85,8 +116,14 @@ pub async fn documents(
     if summary.entries == 0 && !changed() {
         return Ok(summary);
     }
+    let (partial, replaces) = (request.is_partial(), request.replaces());
     for part in parts {
-        channel(source, request, &book, part, taker).await?;
+        let composer = Composer::new(source, request, &book, part.begun.id, had);
+        let taker: &mut Taker<'_> = &mut |document, patient, now| match had.lacks(&document, partial, replaces) {
+            true => taker(document, patient, now),
+            false => Ok(()),
+        };
+        channel(source, request, &composer, part, taker).await?;
     }
     Ok(summary)
 }
@@ -125,25 +162,25 @@ struct Group {
 async fn channel(
     source: &Source<'_>,
     request: &ExportRequest,
-    book: &Book,
+    composer: &Composer<'_>,
     part: &Part,
     taker: &mut Taker<'_>,
 ) -> Result<(), Stop> {
-    let composer = Composer::new(source, request, book, part.begun.id);
+    let book = composer.book();
     let mut groups: BTreeMap<ItemId, Group> = BTreeMap::new();
     let mut key = None;
     let mut walk = Walk::writing(source, part.begun.id, &part.window);
     loop {
         let facts = walk.next().await?;
         if facts.is_empty() {
-            return Ok(flush(&composer, &mut groups, key, taker)?);
+            return Ok(flush(composer, &mut groups, key, taker)?);
         }
         let taken: Vec<&Fact> = facts.iter().filter(|fact| book.takes(request, fact)).collect();
         let page = Page::read(source, book, &taken).await?;
         for fact in taken {
             let now = Some(Key::of(fact));
             if now != key {
-                flush(&composer, &mut groups, key, taker)?;
+                flush(composer, &mut groups, key, taker)?;
                 key = now;
             }
             let entry = page.entry(book, fact)?;
@@ -154,7 +191,7 @@ async fn channel(
                     // What was added to a note stands as it was sent: nothing takes its place.
                     if state.touched && (&*fact.event == "note.logged" || !state.had) {
                         let document = composer.note(fact, &entry, state.version, state.had)?;
-                        taker(document, composer.patient(), book.now())?;
+                        taker(document, composer.patient(), composer.now())?;
                     }
                 }
                 Sort::Message | Sort::Task | Sort::Handoff | Sort::CheckIn | Sort::Mark => {
@@ -206,6 +243,6 @@ impl State {
 }
 
 /// The id of a document of a conversation: the same in every export.
-fn conversation_id(channel: ChannelId, item: ItemId, day: &str, block: i64) -> uuid::Uuid {
-    uuid::Uuid::new_v5(&channel.0, format!("{item} {day} {block}").as_bytes())
+fn conversation_id(channel: ChannelId, item: ItemId, day: &str, block: i64) -> Uuid {
+    Uuid::new_v5(&channel.0, format!("{item} {day} {block}").as_bytes())
 }

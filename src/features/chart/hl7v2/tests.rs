@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::acknowledged::{Acknowledged, stamp};
 use super::message::*;
 use crate::features::chart::transcript::tests::{HOSTILE, Scene};
 use crate::features::chart::{ExportRequest, Format};
@@ -57,7 +58,7 @@ fn plain(field: &str) -> String {
 }
 
 fn person(name: &str) -> Person {
-    Person { id: Uuid::from_u128(9), name: name.into(), profession: Some("Registered nurse".into()) }
+    Person { id: Uuid::from_u128(9), name: name.into(), profession: Some("Registered nurse".into()), number: None }
 }
 
 fn document(text: &str, act: Act) -> Document {
@@ -76,6 +77,7 @@ fn document(text: &str, act: Act) -> Document {
         restricted: false,
         title: "Telephone call".into(),
         text: text.into(),
+        said: crate::kernel::crypto::hash(text.as_bytes()),
     }
 }
 
@@ -111,7 +113,7 @@ fn a_note_is_an_mdm_field_by_field() {
     let segments: Vec<&str> = read.0.iter().map(|fields| fields[0].as_str()).collect();
     assert_eq!(segments, ["MSH", "EVN", "PID", "PV1", "TXA", "OBX", "OBX"]);
     let header: Vec<&str> = (2..=18).map(|field| read.get("MSH", field)).collect();
-    let control = control_id(&document("", Act::Original));
+    let control = read.get("MSH", 10).to_owned();
     assert_eq!(
         header,
         [
@@ -211,6 +213,24 @@ fn events_name_their_parent_and_an_attested_document_is_authenticated() {
 }
 
 #[test]
+fn a_person_has_the_number_that_others_know() {
+    let known = |system: &str| Person { number: Some((system.into(), "12|45".into())), ..person("Maja Lindqvist") };
+    for (system, expected) in [
+        ("http://hl7.org/fhir/sid/us-npi", "12\\F\\45^Maja Lindqvist^^^^^Registered nurse^^NPI^D^^^NPI"),
+        ("urn:oid:1.2.3", "12\\F\\45^Maja Lindqvist^^^^^Registered nurse^^&1.2.3&ISO^D^^^"),
+    ] {
+        let document = Document {
+            attested: vec![(known(system), 0)],
+            authors: vec![known(system)],
+            ..document("Text", Act::Original)
+        };
+        let read = Read::of(&message(&document, &patient(), &settings(), 0));
+        assert_eq!((read.get("TXA", 5), read.get("TXA", 9)), (expected, expected));
+        assert_eq!(read.get("TXA", 22).split('^').nth(14), Some("19700101000000.000+0000"));
+    }
+}
+
+#[test]
 fn a_site_without_mdm_gets_results() {
     let oru = Hl7v2 { message: Hl7Message::Oru, ..settings() };
     let read = Read::of(&message(&document("Text", Act::Original), &patient(), &oru, 0));
@@ -224,17 +244,47 @@ fn a_site_without_mdm_gets_results() {
     assert_eq!(corrected.get("OBR", 3), format!("{}^CARETHREAD", Uuid::from_u128(2)), "the result it corrects");
 }
 
+/// MSH-10 of a document that is sent at some time.
+fn control(document: &Document, sent: i64) -> String {
+    Read::of(&message(document, &patient(), &settings(), sent)).get("MSH", 10).to_owned()
+}
+
 #[test]
-fn a_control_id_is_of_document_event_and_version() {
+fn a_control_id_is_of_what_a_message_says() {
     let one = document("Text", Act::Original);
+    let attested = |at| Document { attested: vec![(person("Dr. Osei"), at)], ..document("Text", Act::Original) };
     let others = [
         document("Text", Act::Replacement),
+        document("Other words", Act::Original),
         Document { version: 8, ..document("Text", Act::Original) },
         Document { id: Uuid::from_u128(5), ..document("", Act::Original) },
+        attested(1),
+        attested(1_000_001),
     ];
-    let ids: BTreeSet<String> = others.iter().chain([&one]).map(control_id).collect();
-    assert_eq!(ids.len(), 4);
-    assert_eq!(control_id(&one), control_id(&document("Other words", Act::Original)));
+    let ids: BTreeSet<String> = others.iter().chain([&one]).map(|one| control(one, 0)).collect();
+    assert_eq!(ids.len(), others.len() + 1);
+    assert_eq!(control(&one, 0), control(&one, 1_772_464_200_000_000), "the same whenever it is sent");
+}
+
+#[test]
+fn what_was_acknowledged_is_not_lacked() {
+    let one = document("Text", Act::Original);
+    let had = Acknowledged::of([(one.id, stamp(&one).as_str())].into_iter());
+    assert!(had.has(one.id) && !had.has(Uuid::from_u128(5)));
+    let again = |version, text: &str| Document { parent: Some(one.id), version, ..document(text, Act::Replacement) };
+    for (document, partial, replaces, lacks) in [
+        (document("Text", Act::Original), false, false, false),
+        (again(9, "Text"), false, true, false),
+        (again(8, "More text"), false, false, true),
+        // A part of the same state was there before the whole of it; of the whole, a part is nothing new.
+        (again(7, "More text"), false, false, true),
+        (again(7, "Tex"), true, false, false),
+        (again(6, "Older text"), false, false, false),
+        (again(6, "Older text"), false, true, true),
+        (Document { id: Uuid::from_u128(5), ..document("Text", Act::Original) }, false, false, true),
+    ] {
+        assert_eq!(had.lacks(&document, partial, replaces), lacks, "{} {}", document.version, document.text);
+    }
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::Method;
-use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, IF_MATCH};
+use ::http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH};
 use serde_json::Value;
 
 use super::http::{Answer, Line, Request, same_origin};
@@ -94,6 +94,22 @@ impl Server {
             return Err(self.refused(&answer));
         }
         serde_json::from_slice(&answer.body).map_err(|_| Outcome::again("The answer is not JSON."))
+    }
+
+    /// What is held at a place, and its version.
+    pub(super) async fn read(&self, location: &str) -> Result<Option<(Value, Option<String>)>, Outcome> {
+        let answer = self.get(&self.url(location)).await?;
+        if matches!(answer.status, 404 | 410) {
+            return Ok(None);
+        }
+        if answer.status != 200 {
+            return Err(self.refused(&answer));
+        }
+        let resource: Value =
+            serde_json::from_slice(&answer.body).map_err(|_| Outcome::again("The answer is not JSON."))?;
+        let version = held(&resource).and_then(|(_, version)| version);
+        let etag = answer.header(&ETAG).map(str::to_owned).or(version);
+        Ok(Some((resource, etag)))
     }
 
     /// What an answer that is no success comes to.

@@ -24,6 +24,7 @@ pub use fhir::Capabilities;
 pub use parcel::{Outcome, Parcel, ParcelKind, Remote};
 pub use patient::Resolved;
 pub use pull::{PullReport, pull};
+use serde_json::Value;
 pub use smart::public_keys;
 
 use crate::kernel::base::World;
@@ -112,6 +113,17 @@ impl Receiver {
     pub async fn read_back(&self, kind: &str, system: &str, value: &str) -> Result<Option<Remote>, Outcome> {
         match &self.way {
             Way::Fhir(server) => server.read_back(kind, &search::identified(system, value), value).await,
+            Way::Mllp(_) | Way::Folder(_) => Ok(None),
+        }
+    }
+
+    /// What a FHIR server holds at `Type/id` there, and its version; none where nothing is.
+    ///
+    /// # Errors
+    /// An outcome that is not [`Outcome::Done`].
+    pub async fn read(&self, location: &str) -> Result<Option<(Value, Option<String>)>, Outcome> {
+        match &self.way {
+            Way::Fhir(server) => server.read(location).await,
             Way::Mllp(_) | Way::Folder(_) => Ok(None),
         }
     }

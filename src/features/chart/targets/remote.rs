@@ -26,8 +26,11 @@ pub(super) fn sent(resource: &Value) -> Option<Sent> {
     let kind = resource["resourceType"].as_str()?.to_owned();
     let identifier = &resource["identifier"];
     let first = if identifier.is_array() { &identifier[0] } else { identifier };
+    // What others know a practitioner by comes before our id.
+    let last = identifier.as_array().and_then(|all| all.last()).filter(|_| kind == "Practitioner");
     if let (Some(system), Some(value)) = (first["system"].as_str(), first["value"].as_str()) {
-        return Some(Sent { kind, id: value.to_owned(), search: Some(super::search::identified(system, value)) });
+        let id = last.and_then(|last| last["value"].as_str()).unwrap_or(value).to_owned();
+        return Some(Sent { kind, id, search: Some(super::search::identified(system, value)) });
     }
     Some(Sent { kind, id: resource["id"].as_str()?.to_owned(), search: None })
 }

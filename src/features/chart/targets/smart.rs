@@ -1,5 +1,5 @@
 //! Who we are to a FHIR server: a bearer token of the site's, or SMART Backend Services (SMART App Launch 2, "Backend Services").
-//! Assertions are ES384 only: RS384, which servers may offer besides, wants an RSA key, and `ring` makes and reads none for us.
+//! Assertions are ES384, or RS384 where the key of the target is an RSA key: for servers that take nothing else.
 //! Invariants: a token lives in zeroizing memory, 60 seconds less than the server says; each assertion has a `jti` of its own and names
 //! exactly the URL it is sent to; its key is read anew and is not the key that signs documents.
 
@@ -18,7 +18,7 @@ use super::http::{Broken, Line, Request};
 use super::outcome::tidy;
 use crate::kernel::base::config::targets::{FhirTarget, Sign, Target, Targets, is_loopback};
 use crate::kernel::base::{Micros, Secret, World};
-use crate::kernel::crypto::{DocumentKey, base64_url};
+use crate::kernel::crypto::{ClientKey, base64_url};
 
 /// How long an assertion counts; five minutes is the most.
 const ASSERTION_SECONDS: i64 = 240;
@@ -87,11 +87,14 @@ async fn secret(
     variable.and_then(|name| std::env::var(name).ok()).map(Zeroizing::new).ok_or_else(missing)
 }
 
-async fn key(settings: &FhirTarget) -> Result<DocumentKey, Outcome> {
+async fn key(settings: &FhirTarget) -> Result<ClientKey, Outcome> {
     let pem = secret(settings.key_file.as_deref(), settings.key_env.as_deref(), "key").await?;
-    let wrong = || Outcome::stopped("misconfigured", "The key of this target is no P-384 key in PEM (PKCS #8).");
+    let wrong = || {
+        let words = "The key of this target is neither a P-384 nor an RSA key (2048 to 4096 bits) in PEM (PKCS #8).";
+        Outcome::stopped("misconfigured", words)
+    };
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| wrong())?;
-    DocumentKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| wrong())
+    ClientKey::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| wrong())
 }
 
 /// The public keys that assertions of these targets are checked with, for our JWKS.
@@ -114,12 +117,14 @@ pub async fn public_keys(targets: &Targets) -> Vec<Value> {
 
 /// Asks the authorization server for a token.
 async fn ask(settings: &FhirTarget, line: &Line, world: &World) -> Result<Held, Outcome> {
-    let url = match &settings.token_url {
-        Some(url) => url.clone(),
+    let Endpoint { url, algorithms } = match &settings.token_url {
+        Some(url) => Endpoint { url: url.clone(), algorithms: Vec::new() },
         None => discovered(settings, line).await?,
     };
+    let key = key(settings).await?;
+    suits(&key, &algorithms)?;
     let client = settings.client_id.as_deref().unwrap_or_default();
-    let assertion = assertion(&key(settings).await?, client, &url, world)?;
+    let assertion = assertion(&key, client, &url, world)?;
     let form = [
         ("grant_type", "client_credentials"),
         ("client_assertion_type", ASSERTION),
@@ -153,8 +158,33 @@ async fn ask(settings: &FhirTarget, line: &Line, world: &World) -> Result<Held, 
     Ok(Held { token: Secret::new(token.to_owned()), until: asked + seconds * 1_000_000 - SPARE })
 }
 
-/// Where the server says that tokens are given.
-async fn discovered(settings: &FhirTarget, line: &Line) -> Result<String, Outcome> {
+/// Where tokens are given.
+struct Endpoint {
+    url: String,
+    /// What assertions may be signed with; nothing is said if empty.
+    algorithms: Vec<String>,
+}
+
+/// Refuses a key whose signatures the server says it does not take.
+fn suits(key: &ClientKey, algorithms: &[String]) -> Result<(), Outcome> {
+    if algorithms.is_empty() || algorithms.iter().any(|algorithm| algorithm == key.algorithm()) {
+        return Ok(());
+    }
+    let takes = |algorithm: &str| algorithms.iter().any(|one| one == algorithm);
+    let words = match key {
+        ClientKey::Curve(_) if takes("RS384") => {
+            "The server takes RS384, not ES384: give this target an RSA key (2048 to 4096 bits, PKCS #8)."
+        }
+        ClientKey::Rsa(_) if takes("ES384") => {
+            "The server takes ES384, not RS384: give this target a P-384 key (PKCS #8)."
+        }
+        _ => "The server takes neither ES384 nor RS384, and there is nothing else to sign with.",
+    };
+    Err(Outcome::stopped("misconfigured", words))
+}
+
+/// Where the server says that tokens are given, and for what.
+async fn discovered(settings: &FhirTarget, line: &Line) -> Result<Endpoint, Outcome> {
     let url = format!("{}/.well-known/smart-configuration", settings.url.trim_end_matches('/'));
     let request =
         Request { method: Method::GET, url, headers: vec![(ACCEPT, "application/json")], bearer: None, body: None };
@@ -172,14 +202,17 @@ async fn discovered(settings: &FhirTarget, line: &Line) -> Result<String, Outcom
         })
     };
     let url = body["token_endpoint"].as_str().filter(|_| answer.status == 200).filter(safe);
-    url.map(str::to_owned).ok_or_else(|| {
+    let url = url.map(str::to_owned).ok_or_else(|| {
         Outcome::stopped("unauthorized", "The server does not say where tokens are given; set token_url.")
-    })
+    })?;
+    let said = body["token_endpoint_auth_signing_alg_values_supported"].as_array().into_iter().flatten();
+    let algorithms = said.filter_map(Value::as_str).map(str::to_owned).collect();
+    Ok(Endpoint { url, algorithms })
 }
 
 /// A signed assertion (RFC 7523 section 3).
-fn assertion(key: &DocumentKey, client: &str, url: &str, world: &World) -> Result<Zeroizing<String>, Outcome> {
-    let header = json!({ "alg": "ES384", "typ": "JWT", "kid": key.jwk()["kid"] });
+fn assertion(key: &ClientKey, client: &str, url: &str, world: &World) -> Result<Zeroizing<String>, Outcome> {
+    let header = json!({ "alg": key.algorithm(), "typ": "JWT", "kid": key.jwk()["kid"] });
     let now = world.now() / 1_000_000;
     let claims = json!({
         "iss": client, "sub": client, "aud": url, "jti": world.id(), "iat": now, "exp": now + ASSERTION_SECONDS

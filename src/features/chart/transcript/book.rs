@@ -51,6 +51,11 @@ impl Book {
         (self.0.people.name(user).plain(), self.0.people.profession(user).map(str::to_owned))
     }
 
+    /// What others know them by: system and number.
+    pub fn number(&self, user: UserId) -> Option<(String, String)> {
+        self.0.people.number(user)
+    }
+
     /// Whether an entry is asked for.
     pub fn takes(&self, request: &ExportRequest, fact: &Fact) -> bool {
         request.takes(fact, self.0.about.item(fact))

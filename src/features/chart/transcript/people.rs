@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::block::Line;
-use crate::features::identity::{self, Account, Organization};
+use crate::features::identity::{self, Account, Identifier, Organization};
 use crate::kernel::base::{Fault, UserId};
 use crate::kernel::engine::Read;
 use crate::kernel::policy::PersonKind;
@@ -50,6 +50,7 @@ pub fn named(value: &Value, found: &mut BTreeSet<UserId>) {
 /// They, as they are known.
 pub struct People {
     accounts: HashMap<UserId, Account>,
+    identifiers: HashMap<UserId, Vec<Identifier>>,
     /// The organization that owns the deployment.
     pub custodian: Option<Organization>,
 }
@@ -58,13 +59,14 @@ impl People {
     /// Looks them up.
     pub async fn load(cx: &mut Read, users: &BTreeSet<UserId>) -> Result<Self, Fault> {
         let ids: Vec<UserId> = users.iter().copied().collect();
-        let mut accounts = HashMap::new();
+        let (mut accounts, mut identifiers) = (HashMap::new(), HashMap::new());
         // A few hundred a question: a statement has a limit of parameters.
         for some in ids.chunks(500) {
             accounts.extend(identity::accounts(cx, some).await?);
+            identifiers.extend(identity::identifiers(cx, some).await?);
         }
         let custodian = identity::organizations(cx).await?.into_iter().find(|organization| organization.custodian);
-        Ok(Self { accounts, custodian })
+        Ok(Self { accounts, identifiers, custodian })
     }
 
     /// Whether there is such an account.
@@ -95,6 +97,12 @@ impl People {
     /// Profession, in the organization's words.
     pub fn profession(&self, user: UserId) -> Option<&str> {
         self.accounts.get(&user).and_then(|account| account.profession.as_deref())
+    }
+
+    /// What others know a practitioner by first: system and number.
+    pub fn number(&self, user: UserId) -> Option<(String, String)> {
+        let first = self.identifiers.get(&user)?.first()?;
+        Some((first.system.clone(), first.value.clone()))
     }
 
     /// Name, profession, what the person is to the patient.

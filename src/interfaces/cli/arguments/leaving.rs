@@ -28,6 +28,9 @@ pub struct Export {
     /// Say what the target will keep or lose, and file nothing
     #[arg(long, requires = "target", conflicts_with_all = ["attest", "format"])]
     pub dry_run: bool,
+    /// The file of this attested draft, in the form it was drafted in: the draft says the rest
+    #[arg(long, value_name = "ID", requires = "format", conflicts_with_all = ["target", "since", "item", "class", "entry", "channel", "from", "to", "with_patient", "purpose"])]
+    pub export: Option<String>,
     /// Only what this format has not had yet
     #[arg(long, value_enum)]
     pub since: Option<Since>,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Answer, filing, patient};
 use crate::features::chart::{self, ExportRequest, Format, Out};
 use crate::kernel::base::world::parse_rfc3339;
-use crate::kernel::base::{ChannelId, Micros, Refusal, Stop};
+use crate::kernel::base::{ChannelId, Micros, PatientId, Refusal, Stop};
 use crate::kernel::policy::Subject;
 use crate::server::Node;
 
@@ -48,6 +48,9 @@ pub struct Export {
     /// These entries only.
     #[serde(default)]
     pub entries: Vec<String>,
+    /// An attested draft of a file: it says the rest.
+    #[serde(default)]
+    pub export: Option<String>,
     /// Somebody sees how far it has come.
     #[serde(default)]
     pub watched: bool,
@@ -62,9 +65,21 @@ pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &m
     }
     let format = Format::from_text(&asked.format)
         .ok_or_else(|| Refusal::invalid("format", "This build does not write that format."))?;
+    let request = match &asked.export {
+        Some(export) => attested(node, &subject, patient, export, format).await?,
+        None => chosen(patient, format, &asked)?,
+    };
+    let summary = Box::pin(chart::export(&node.engine, &subject, request, out)).await?;
+    let object = json!({ "path": asked.path, "entries": summary.entries, "channels": summary.channels });
+    let line = format!("{}: {} entries of {} channels", asked.path, summary.entries, summary.channels);
+    Ok(Answer { object, lines: vec![line], failed: None })
+}
+
+/// What was typed.
+fn chosen(patient: PatientId, format: Format, asked: &Export) -> Result<ExportRequest, Refusal> {
     let channels = asked.channels.iter().map(|id| id.parse::<ChannelId>()).collect::<Result<Vec<_>, _>>();
     let channels = channels.map_err(|_| Refusal::invalid("channel", "A channel is named by its id."))?;
-    let request = ExportRequest {
+    Ok(ExportRequest {
         items: filing::ids("item", &asked.items)?,
         entries: filing::ids("entry", &asked.entries)?,
         classes: filing::classes(&asked.classes)?,
@@ -73,13 +88,26 @@ pub(super) async fn export(node: &Node, subject: Subject, asked: Export, out: &m
         to: time("to", asked.to.as_deref())?,
         since_last: asked.since_last,
         with_patient: asked.with_patient,
-        purpose: asked.purpose,
+        purpose: asked.purpose.clone(),
         ..ExportRequest::all(patient, format)
-    };
-    let summary = Box::pin(chart::export(&node.engine, &subject, request, out)).await?;
-    let object = json!({ "path": asked.path, "entries": summary.entries, "channels": summary.channels });
-    let line = format!("{}: {} entries of {} channels", asked.path, summary.entries, summary.channels);
-    Ok(Answer { object, lines: vec![line], failed: None })
+    })
+}
+
+/// What people stand for, in the form it was drafted in.
+async fn attested(
+    node: &Node,
+    subject: &Subject,
+    patient: PatientId,
+    export: &str,
+    format: Format,
+) -> Result<ExportRequest, Stop> {
+    let export = export.parse().map_err(|_| Refusal::invalid("export", "This is named by its id."))?;
+    let request = chart::exports::attested(&node.engine, subject, patient, export).await?;
+    if request.format != format {
+        let detail = format!("This export was drafted as {}.", request.format.text());
+        return Err(Refusal::invalid("format", &detail).into());
+    }
+    Ok(request)
 }
 
 fn time(field: &'static str, text: Option<&str>) -> Result<Option<Micros>, Refusal> {

@@ -50,6 +50,15 @@ pub enum Command {
         /// One less.
         remove: Option<String>,
     },
+    /// `user identifier`: adds, removes, or lists
+    UserIdentifier {
+        /// Whose.
+        handle: String,
+        /// One more.
+        add: Option<String>,
+        /// One less.
+        remove: Option<String>,
+    },
     /// `user password`
     UserPassword {
         /// Whose.
@@ -130,6 +139,7 @@ async fn run(node: &Node, order: Order, out: &mut dyn Out) -> Result<Answer, Sto
         Command::UserSuspend(handle) => user::activity(node, subject, "user.suspend", &handle).await,
         Command::UserRestore(handle) => user::activity(node, subject, "user.restore", &handle).await,
         Command::UserEmail { handle, add, remove } => user::email(node, subject, &handle, add, remove).await,
+        Command::UserIdentifier { handle, add, remove } => user::identifier(node, subject, &handle, add, remove).await,
         Command::UserPassword { handle, password } => user::password(node, subject, &handle, password).await,
         Command::TokenIssue(issue) => token::issue(node, subject, issue).await,
         Command::TokenList(handle) => token::list(node, subject, handle).await,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, columns, data_of, op, text};
-use crate::features::identity;
+use crate::features::identity::{self, Identifier};
 use crate::kernel::base::{Refusal, Secret, Stop, UserId};
 use crate::kernel::policy::Subject;
 use crate::server::Node;
@@ -29,6 +29,9 @@ pub struct Add {
     /// An address the person writes from.
     #[serde(default)]
     pub email: Option<String>,
+    /// Numbers others know the practitioner by, `SYSTEM|VALUE`.
+    #[serde(default)]
+    pub identifiers: Vec<String>,
 }
 
 /// Who writes: the account of that handle, or the built-in user, with the authority of the host.
@@ -67,14 +70,19 @@ pub(super) async fn activity(node: &Node, subject: Subject, name: &str, handle: 
 }
 
 pub(super) async fn add(node: &Node, subject: Subject, add: Add) -> Result<Answer, Stop> {
-    let Add { handle, name, kind, profession, organization, roles, password, email } = add;
+    let Add { handle, name, kind, profession, organization, roles, password, email, identifiers } = add;
+    // Nobody is made whose identifiers are none.
+    identifiers.iter().try_for_each(|one| Identifier::parse(one).map(drop))?;
     let data = json!({
         "handle": handle, "name": name, "kind": kind, "profession": profession, "organization": organization,
         "roles": roles,
     });
     let made = node.door.add_user(subject.clone(), data_of(data), password.map(Secret::new)).await?;
     if let Some(email) = email {
-        op(node, subject, "user.email", json!({"handle": handle, "add": email})).await?;
+        op(node, subject.clone(), "user.email", json!({"handle": handle, "add": email})).await?;
+    }
+    for identifier in identifiers {
+        op(node, subject.clone(), "user.identifier", json!({"handle": handle, "add": identifier})).await?;
     }
     let object = json!({ "id": made["id"], "handle": made["handle"] });
     Ok(Answer { lines: vec![format!("{handle} is {}.", text(&object, "id"))], object, failed: None })
@@ -98,5 +106,21 @@ pub(super) async fn email(
     let object = Value::Object(op(node, subject, "user.emails", json!({ "handle": handle })).await?);
     let lines =
         object["emails"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    Ok(Answer { object, lines, failed: None })
+}
+
+pub(super) async fn identifier(
+    node: &Node,
+    subject: Subject,
+    handle: &str,
+    add: Option<String>,
+    remove: Option<String>,
+) -> Result<Answer, Stop> {
+    if add.is_some() || remove.is_some() {
+        op(node, subject.clone(), "user.identifier", json!({"handle": handle, "add": add, "remove": remove})).await?;
+    }
+    let object = Value::Object(op(node, subject, "user.identifiers", json!({ "handle": handle })).await?);
+    let lines =
+        object["identifiers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
     Ok(Answer { object, lines, failed: None })
 }

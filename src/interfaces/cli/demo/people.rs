@@ -91,6 +91,7 @@ pub async fn sign_up(node: &Node) -> anyhow::Result<Vec<Person>> {
             roles: Vec::new(),
             password: Some(password.clone()),
             email: None,
+            identifiers: Vec::new(),
         };
         let order = Order { by: None, command: Command::UserAdd(add) };
         let told = |refusal| anyhow::anyhow!("{}: {}", role.handle, said(&refusal));

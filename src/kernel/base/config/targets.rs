@@ -105,7 +105,7 @@ pub struct FhirTarget {
     pub client_id: Option<String>,
     /// `smart`: where tokens are given; the server's `/.well-known/smart-configuration` says it if none.
     pub token_url: Option<String>,
-    /// `smart`: the P-384 key our assertions are signed with (PEM, PKCS #8). Not the key that signs documents.
+    /// `smart`: the key our assertions are signed with (PEM, PKCS #8): P-384, or RSA for a server that takes RS384 alone. Not the key that signs documents.
     pub key_file: Option<PathBuf>,
     /// `smart`: or the variable of the environment.
     pub key_env: Option<String>,

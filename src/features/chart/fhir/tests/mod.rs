@@ -373,3 +373,32 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_team_says_who_is_there_and_who_was() {
+    let ward = Ward::new().await;
+    let house = &ward.house;
+    let nurse = house.person("nurse", PersonKind::Practitioner).await;
+    let member = |role: &str| json!({"patient": ward.patient, "user": nurse.user, "role": role});
+    let gone = json!({"patient": ward.patient, "user": nurse.user, "reason": "Another ward"});
+    let joined = house.run(&ward.lead, "team.add", member("Nurse")).await;
+    house.advance(1_000_000);
+    let left = house.run(&ward.lead, "team.remove", gone).await;
+    house.advance(1_000_000);
+    let again = house.run(&ward.lead, "team.add", member("Charge nurse")).await;
+    let goal = ward.adds("goal", "Walk", json!({})).await;
+    ward.says(&goal, "All there", json!({})).await;
+    let (_, bundle) = ward.bundle(ward.all(Format::FhirTransaction)).await;
+    let team = entries(&bundle).iter().find(|entry| entry["resource"]["resourceType"] == "CareTeam").expect("a team");
+    let there = of(&bundle, "Practitioner", &nurse.user.to_string()).expect("the nurse")["fullUrl"].clone();
+    let all = team["resource"]["participant"].as_array().expect("people");
+    let told: Vec<(&Value, &Value)> = all
+        .iter()
+        .filter(|one| one["member"]["reference"] == there)
+        .map(|one| (&one["role"][0]["text"], &one["period"]))
+        .collect();
+    let at = |reply: &Value| format!("{}Z", &reply["at"].as_str().expect("a time")[..23]);
+    let first = json!({"start": at(&joined), "end": at(&left)});
+    assert_eq!(told, [(&json!("Nurse"), &first), (&json!("Charge nurse"), &json!({"start": at(&again)}))]);
+    assert!(all.iter().all(|one| one["period"]["start"].is_string()), "{all:?}");
+}
