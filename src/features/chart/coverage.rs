@@ -41,6 +41,19 @@ impl Coverage {
         self.0.get(at).filter(|covered| covered.first <= seq).map(|covered| covered.horizon)
     }
 
+    /// Everything that was exported, in whatever state.
+    #[must_use]
+    pub fn spans(&self) -> Vec<[i64; 2]> {
+        let mut spans: Vec<[i64; 2]> = Vec::new();
+        for covered in &self.0 {
+            match spans.last_mut() {
+                Some(before) if before[1] + 1 == covered.first => before[1] = covered.last,
+                _ => spans.push([covered.first, covered.last]),
+            }
+        }
+        spans
+    }
+
     /// The parts of `spans` that were never exported.
     #[must_use]
     pub fn missing(&self, spans: &[[i64; 2]]) -> Vec<[i64; 2]> {

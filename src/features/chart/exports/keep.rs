@@ -142,6 +142,13 @@ impl Found {
         Ok(ExportRequest { channels, items, classes, entries, from: time(from)?, to, purpose, target, vouched, ..all })
     }
 
+    /// What is filed of it: what the target has not had. What takes the place of another is whole; resources that the receiver has
+    /// unchanged are not sent again even so.
+    pub fn filed(&self) -> Result<ExportRequest, Stop> {
+        let adds = self.view.supersedes.is_none() || self.row.form == Format::Hl7v2.text();
+        Ok(ExportRequest { since_last: adds && self.row.target.is_some(), ..self.request()? })
+    }
+
     /// As it is shown.
     pub fn shown(self) -> Result<Shown, Fault> {
         let state = self.state()?;

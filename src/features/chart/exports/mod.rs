@@ -17,6 +17,7 @@ mod planning;
 mod replacing;
 mod setbacks;
 pub mod shapes;
+mod shown;
 mod spool;
 pub mod sql;
 pub mod status;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use job::Filings;
 pub use keep::attested;
+pub use shown::preview;
 pub use spool::{Fetched, Found as Waiting, Spool};
 
 use super::disclosure;
@@ -49,6 +51,7 @@ const OPS: &[Op] = &[
     Op::read("export.preview", "export").takes::<shapes::OfExport>().answers::<status::Preview>(),
     Op::read("chart.status", "export").takes::<status::AskStatus>().answers::<status::ChartStatus>(),
     Op::read("export.list", "export").takes::<shapes::ListExports>().answers::<shapes::ExportList>(),
+    Op::read(shown::READ, "export").internal(),
 ];
 
 const EVENTS: &[Event] = &[
@@ -93,6 +96,7 @@ impl Feature for Exports {
                     let exports = found.into_iter().map(keep::Found::shown).collect::<Result<_, _>>()?;
                     answer(shapes::ExportList { exports })
                 }
+                shown::READ => answer(shown::begin(cx, data).await?),
                 _ => Err(UNKNOWN.into()),
             }
         })

@@ -85,6 +85,21 @@ pub struct Chart {
     pub target: String,
     /// By plan item.
     pub items: Vec<Charted>,
+    /// By channel.
+    pub channels: Vec<ChartedChannel>,
+}
+
+/// What a target has of one channel: enough to say it of each message and note.
+#[derive(Serialize, JsonSchema)]
+pub struct ChartedChannel {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Newest entry that was looked at.
+    pub size: i64,
+    /// It has the messages and notes among these `seq`, both ends inclusive.
+    pub charted: Vec<[i64; 2]>,
+    /// Of them, those that were changed since.
+    pub changed: Vec<ThingId>,
 }
 
 /// What a target has about one plan item: messages and notes.
@@ -107,10 +122,10 @@ pub struct Charted {
 }
 
 /// What one channel holds for the caller.
-struct Place {
-    id: ChannelId,
-    size: i64,
-    spans: Vec<[i64; 2]>,
+pub(super) struct Place {
+    pub id: ChannelId,
+    pub size: i64,
+    pub spans: Vec<[i64; 2]>,
 }
 
 /// What a change names.
@@ -122,7 +137,7 @@ struct Named {
     note: Option<ThingId>,
 }
 
-async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
+pub(super) async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
     let (permit, access) = cx.permit_patient(Right::DraftExport, patient).await?;
     let scope: Vec<(ChannelId, Option<Vec<policy::Interval>>)> =
         filing::scope(cx.subject(), &permit, &access, cx.now())
@@ -276,7 +291,7 @@ pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, St
         return Err(Refusal::invalid("target", "No target of that name is configured.").into());
     }
     let exports = all(cx, patient).await?;
-    let mut counts: Vec<BTreeMap<ItemId, [u64; 3]>> = vec![BTreeMap::new(); targets.len()];
+    let mut stands: Vec<Stand> = targets.iter().map(|_| Stand::default()).collect();
     for place in places(cx, patient).await? {
         let mut coverages: Vec<Coverage> = Vec::with_capacity(targets.len());
         for target in &targets {
@@ -291,18 +306,34 @@ pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, St
                 return Ok(());
             };
             let changed_at = later.changes.get(&ThingId(fact.id.0)).copied().unwrap_or(fact.seq);
-            for (coverage, counts) in coverages.iter().zip(&mut counts) {
-                count(counts.entry(item).or_default(), coverage.horizon(fact.seq), changed_at);
+            for (coverage, stand) in coverages.iter().zip(&mut stands) {
+                let horizon = coverage.horizon(fact.seq);
+                count(stand.items.entry(item).or_default(), horizon, changed_at);
+                stand.changed.extend(horizon.filter(|horizon| changed_at > *horizon).map(|_| ThingId(fact.id.0)));
             }
             Ok(())
         })
         .await?;
+        for (coverage, stand) in coverages.iter().zip(&mut stands) {
+            let charted = common(&place.spans, &coverage.spans());
+            let changed = std::mem::take(&mut stand.changed);
+            stand.channels.push(ChartedChannel { channel: place.id, size: place.size, charted, changed });
+        }
     }
-    let charts = targets.into_iter().zip(counts).map(|(target, counts)| {
-        let items = counts.into_iter().map(|(item, counts)| charted(&exports, &target, item, counts)).collect();
-        Chart { target, items }
+    let charts = targets.into_iter().zip(stands).map(|(target, Stand { items, channels, .. })| {
+        let items = items.into_iter().map(|(item, counts)| charted(&exports, &target, item, counts)).collect();
+        Chart { target, items, channels }
     });
     Ok(ChartStatus { charts: charts.collect() })
+}
+
+/// How one target stands, as it is counted.
+#[derive(Default)]
+struct Stand {
+    items: BTreeMap<ItemId, [u64; 3]>,
+    channels: Vec<ChartedChannel>,
+    /// Of the channel that is being read.
+    changed: Vec<ThingId>,
 }
 
 /// `[charted, changed, new]`

@@ -108,6 +108,8 @@ export const de: Record<keyof typeof en, string> = {
     "tabs.label": "Akte von {name}",
     "tabs.unread.one": "ungelesen",
     "tabs.unread.other": "ungelesen",
+    "tabs.uncharted.one": "noch nicht in der Akte",
+    "tabs.uncharted.other": "noch nicht in der Akte",
     "tabs.open.one": "offene Aufgabe",
     "tabs.open.other": "offene Aufgaben",
     "tab.messages": "Nachrichten",

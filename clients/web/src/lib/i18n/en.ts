@@ -106,6 +106,8 @@ export const en = {
     "tabs.label": "Record of {name}",
     "tabs.unread.one": "unread",
     "tabs.unread.other": "unread",
+    "tabs.uncharted.one": "not in the chart yet",
+    "tabs.uncharted.other": "not in the chart yet",
     "tabs.open.one": "open task",
     "tabs.open.other": "open tasks",
     "tab.messages": "Messages",
