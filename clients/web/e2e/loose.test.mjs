@@ -4,24 +4,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge, sideways } from "./axe.mjs";
 import { House, ROOMY } from "./house.mjs";
 
 const HOSTILE = `<img src=x onerror="document.title='got'"> <b>bold</b>`;
 const folder = mkdtempSync(join(tmpdir(), "carethread-loose-"));
 const lmtp = join(folder, "lmtp");
-let house;
-
-before(async () => {
-    house = await House.open(`${ROOMY}[mail]\ndomain = "mail.clinic.example"\nlmtp = "unix:${lmtp}"\n`);
-    await house.ruth();
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    rmSync(folder, { recursive: true, force: true });
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    config: `${ROOMY}[mail]\ndomain = "mail.clinic.example"\nlmtp = "unix:${lmtp}"\n`,
+    over: () => rmSync(folder, { recursive: true, force: true }),
 });
 
 async function board(who, more) {

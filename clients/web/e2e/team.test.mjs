@@ -1,6 +1,6 @@
 // The team, check-ins, muting, templates, names that are easily taken for each other, and what the family reads.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge } from "./axe.mjs";
 import { House, PASSWORD, ROOMY } from "./house.mjs";
 
@@ -14,17 +14,12 @@ name = "Falling blood pressure"
 situation = "Blood pressure "
 recommendation = "Please see "
 `;
-let house;
-before(async () => {
-    house = await House.open(SITE);
-    await house.ruth();
-    await house.person("grace", "Grace Hopper");
-    await house.person("ben", "Ben Okafor", "--kind", "related_person");
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    config: SITE,
+    ready: async (house) => {
+        await house.person("grace", "Grace Hopper");
+        await house.person("ben", "Ben Okafor", "--kind", "related_person");
+    },
 });
 
 const row = (page, name) => page.locator("li[data-member]", { hasText: name });

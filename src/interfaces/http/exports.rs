@@ -120,9 +120,9 @@ enum Made {
 }
 
 fn place(site: &Site) -> Result<OwnedSemaphorePermit, Refusal> {
-    Arc::clone(site.exports()).try_acquire_owned().map_err(|_| {
-        Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000)
-    })
+    Arc::clone(site.exports())
+        .try_acquire_owned()
+        .map_err(|_| Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000))
 }
 
 async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) -> Result<Made, Refusal> {

@@ -34,7 +34,8 @@ function named(table: HTMLTableElement): void {
 /** What a page says, to be put into ours. */
 export function taken(page: string): DocumentFragment {
     const parts = document.createDocumentFragment();
-    const main = new DOMParser().parseFromString(page, "text/html").querySelector("main");
+    // Its style stays behind before it is read: the policy of this page has no place for it.
+    const main = new DOMParser().parseFromString(page.slice(page.indexOf("<main>")), "text/html").querySelector("main");
     for (const part of main?.children ?? []) parts.append(copy(part));
     parts.querySelectorAll("table").forEach(named);
     return parts;

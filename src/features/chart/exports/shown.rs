@@ -51,12 +51,7 @@ async fn of(cx: &mut Read, patient: PatientId, export: ThingId) -> Result<Found,
 ///
 /// # Errors
 /// `not_found`; `bad_transition` once it is on its way; `too_large` for more entries than are read at once.
-pub async fn preview(
-    engine: &Engine,
-    subject: &Subject,
-    patient: PatientId,
-    export: ThingId,
-) -> Result<Vec<u8>, Stop> {
+pub async fn preview(engine: &Engine, subject: &Subject, patient: PatientId, export: ThingId) -> Result<Vec<u8>, Stop> {
     let mut named = Data::new();
     named.insert("patient".into(), patient.to_string().into());
     named.insert("export".into(), export.to_string().into());

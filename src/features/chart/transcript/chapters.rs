@@ -394,7 +394,9 @@ pub fn verification(
 ) -> Result<(), Fault> {
     section(sheet, Chapter::Verification, 4)?;
     if request.preview {
-        return sheet.put(Block::Paragraph(Line::ours("The heads of its channels are signed once it is filed; then they stand here.")));
+        return sheet.put(Block::Paragraph(Line::ours(
+            "The heads of its channels are signed once it is filed; then they stand here.",
+        )));
     }
     sheet.put(Block::Paragraph(Line::ours("This transcript is for reading. The record is a hash chain in each channel, and the server signed its end before this transcript was written: the signed heads stand below. The SHA-256 of this file is in the entry \"Filed\" that follows in the plan channel. To prove what an entry said, ask for an export of the form \"proof\" and check it by \"carethread verify\" or by the page verify.html in it, without this server: its chains must lead through the heads below.")))?;
     for part in parts.iter().filter(|part| telling.gathered.counts_of(part.begun.id).taken > 0) {
