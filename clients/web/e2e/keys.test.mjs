@@ -91,6 +91,33 @@ test("notices are offered after the first thing that asks for one, never before,
     await page.context().close();
 });
 
+test("a notice that is pressed brings the page to the front, or opens one without anything of a record in its address", async () => {
+    const page = await house.signIn("maja");
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await page.context().grantPermissions(["notifications"]);
+    const worker = page.context().serviceWorkers()[0] ?? (await page.context().waitForEvent("serviceworker"));
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    await house.open(page, "messages", house.ward.staff);
+    const press = (left) =>
+        worker.evaluate(async (left) => {
+            const done = [];
+            WindowClient.prototype.focus = async () => done.push("focus");
+            Clients.prototype.openWindow = async (address) => done.push(address);
+            if (left) Clients.prototype.matchAll = async () => [];
+            await self.registration.showNotification("Something waits", { tag: "carethread" });
+            const [notification] = await self.registration.getNotifications();
+            const event = new NotificationEvent("notificationclick", { notification });
+            const waited = [];
+            event.waitUntil = (what) => waited.push(what);
+            self.dispatchEvent(event);
+            await Promise.all(waited);
+            return [done, (await self.registration.getNotifications()).length];
+        }, left);
+    assert.deepEqual(await press(false), [["focus"], 0]);
+    assert.deepEqual(await press(true), [[`https://localhost:${house.page.port}/`], 0]);
+    await page.context().close();
+});
+
 test("a muted space calls for nothing but what is urgent", async () => {
     const page = await counted("maja");
     await page.evaluate(() => {

@@ -54,6 +54,9 @@ test("what was made for an older version is kept, called off, or moved, each wit
     await look(page, "4 things were made for an older version");
     const row = (words) => page.locator("[data-drift]", { hasText: words });
     await row("Weigh the pills").getByText("Made for version 1; the item is at version 2").waitFor();
+    await row("Weigh the pills").locator("[data-then]", { hasText: "Medicines at home" }).waitFor();
+    await row("Weigh the pills").locator("[data-now]", { hasText: "Medicines in a box" }).getByText("For a week").waitFor();
+    assert.equal(await row("Weigh the pills").locator("[data-then]").getByText("For a week").count(), 0, "what was added since is not in it");
     assert.equal(await page.locator("main img").count(), 0, "words are words");
     await row("Half a tablet").getByText("Message that waits for an answer").waitFor();
     await fits(page, "drift");

@@ -222,6 +222,7 @@ export const de: Record<keyof typeof en, string> = {
     "drift.replace": "Es dient einem anderen Punkt",
     "drift.replace.do": "Dorthin nehmen",
     "drift.needsItem": "Wählen Sie den Punkt, dem es jetzt dient.",
+    "drift.then": "Wie es war, Fassung {n}",
     "drift.now": "Wie er jetzt ist",
     "drift.done": "Entschieden.",
     "conflict.title": "Hier und in der Akte geändert",

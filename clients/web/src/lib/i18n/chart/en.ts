@@ -220,6 +220,7 @@ export const en = {
     "drift.replace": "It serves another item",
     "drift.replace.do": "Move it there",
     "drift.needsItem": "Choose the item that it serves now.",
+    "drift.then": "As it was, version {n}",
     "drift.now": "As it is now",
     "drift.done": "Settled.",
     "conflict.title": "Changed here and in the chart",
