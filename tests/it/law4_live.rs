@@ -335,7 +335,7 @@ async fn a_record_leaves_by_those_who_stepped_up_alone_and_not_unseen() {
             // A token that was not issued for exports never steps up.
             assert_eq!((there.status, there.json()["code"].clone()), (403, json!("forbidden")), "{}", person.handle);
         }
-        for op in ["export.begin", "export.file", "export"] {
+        for op in ["export.begin", "export.file", "export.read", "export"] {
             assert_eq!(server.code(person, op, json!({"patient": ward.id("patient")})).await, "unknown_op");
         }
     }

@@ -105,6 +105,7 @@ mod peers;
 mod postgres_faults;
 mod postgres_place;
 mod presence;
+mod preview;
 mod protocol_page;
 mod receipts;
 mod search;

@@ -2,29 +2,22 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { House } from "./house.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"];
-let house;
-
-before(async () => {
-    house = await House.open();
-    const { staff, shared, items } = await house.ruth();
-    await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
-    await house.run("tomasz", "message.post", { channel: staff, item: items.pills, sbar: { situation: "The list says 1000 mg", background: "Held", assessment: "Too much", recommendation: "500 mg" }, priority: "stat", ask: "check_back" });
-    await house.run("tomasz", "message.post", { channel: shared, item: items.ride, text: "We look for a ride" });
-    await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: new Date(Date.now() - 7_200_000).toISOString(), with: [{ name: "Ines Calder", role: "dispatcher" }], text: "They fetch her", decisions: ["Booked"] });
-    await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
-    house.task = (await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Call CityRide about a day that has a rather long title", owner: house.people.maja.id, due: new Date(Date.now() - 3_600_000).toISOString(), priority: "urgent", checklist: ["One", { text: "Two", done: true }] })).id;
-    const ipass = { illness_severity: "watcher", patient_summary: "Up", action_list: ["Frame"], situation_awareness: "Dizzy in the morning" };
-    house.handoff = (await house.run("tomasz", "handoff.offer", { patient: house.ward.patient, to: house.people.maja.id, ipass })).id;
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    ready: async (house, { staff, shared, items }) => {
+        await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
+        await house.run("tomasz", "message.post", { channel: staff, item: items.pills, sbar: { situation: "The list says 1000 mg", background: "Held", assessment: "Too much", recommendation: "500 mg" }, priority: "stat", ask: "check_back" });
+        await house.run("tomasz", "message.post", { channel: shared, item: items.ride, text: "We look for a ride" });
+        await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: new Date(Date.now() - 7_200_000).toISOString(), with: [{ name: "Ines Calder", role: "dispatcher" }], text: "They fetch her", decisions: ["Booked"] });
+        await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
+        house.task = (await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Call CityRide about a day that has a rather long title", owner: house.people.maja.id, due: new Date(Date.now() - 3_600_000).toISOString(), priority: "urgent", checklist: ["One", { text: "Two", done: true }] })).id;
+        const ipass = { illness_severity: "watcher", patient_summary: "Up", action_list: ["Frame"], situation_awareness: "Dizzy in the morning" };
+        house.handoff = (await house.run("tomasz", "handoff.offer", { patient: house.ward.patient, to: house.people.maja.id, ipass })).id;
+    },
 });
 
 /** Every page there is, and what has to be on it before it is judged. */

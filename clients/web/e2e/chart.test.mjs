@@ -4,19 +4,18 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSyn
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge, sideways } from "./axe.mjs";
 import { House, PASSWORD, ROOMY } from "./house.mjs";
 
 const HOSTILE = `<img src=x onerror="document.title='got'"> <b>bold</b>`;
 const folder = mkdtempSync(join(tmpdir(), "carethread-chart-"));
 const out = join(folder, "out");
-let house;
 let receiver;
 /** What the receiver answers to what is written to it; nothing: it takes it. */
 let refusal;
 
-before(async () => {
+async function receivers() {
     receiver = createServer((asked, answer) => {
         asked.resume().on("end", () => {
             const say = (status, body) => answer.writeHead(status, { "Content-Type": "application/fhir+json" }).end(JSON.stringify(body));
@@ -27,20 +26,22 @@ before(async () => {
     await new Promise((listening) => receiver.listen(0, "127.0.0.1", listening));
     const target = `[targets.drop]\nkind = "folder"\npath = "${out}"\nformat = "html"\n[targets.ehr]\nkind = "fhir"\nurl = "http://127.0.0.1:${receiver.address().port}"\nprofile = "note-only"\ncreate_patient = true\n`;
     mkdirSync(out);
-    house = await House.open(`${ROOMY}${target}`);
-    const { staff, shared, items } = await house.ruth();
-    await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
-    await house.run("tomasz", "message.post", { channel: staff, item: items.pills, sbar: { situation: "The list says 1000 mg", background: "Held", assessment: "Too much", recommendation: "500 mg" } });
-    await house.run("maja", "message.post", { channel: staff, item: items.pills, text: HOSTILE });
-    await house.run("ada", "message.post", { channel: shared, item: items.ride, text: "I can come on Friday" });
-    await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: new Date(Date.now() - 600_000).toISOString(), with: [{ name: "Ines Calder", role: "dispatcher" }], text: "They fetch her", decisions: ["Booked"] });
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    receiver.close();
-    rmSync(folder, { recursive: true, force: true });
-    assert.deepEqual(faults, [], "no page had a fault");
+    return `${ROOMY}${target}`;
+}
+
+const house = House.forAll({
+    config: receivers,
+    ready: async (house, { staff, shared, items }) => {
+        await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
+        await house.run("tomasz", "message.post", { channel: staff, item: items.pills, sbar: { situation: "The list says 1000 mg", background: "Held", assessment: "Too much", recommendation: "500 mg" } });
+        await house.run("maja", "message.post", { channel: staff, item: items.pills, text: HOSTILE });
+        await house.run("ada", "message.post", { channel: shared, item: items.ride, text: "I can come on Friday" });
+        await house.run("tomasz", "note.log", { channel: staff, item: items.ride, medium: "phone", held_at: new Date(Date.now() - 600_000).toISOString(), with: [{ name: "Ines Calder", role: "dispatcher" }], text: "They fetch her", decisions: ["Booked"] });
+    },
+    over: () => {
+        receiver.close();
+        rmSync(folder, { recursive: true, force: true });
+    },
 });
 
 const row = (page, title) => page.locator("table.gaps tbody tr", { hasText: title });
@@ -51,6 +52,18 @@ async function chart(who, more) {
     await house.open(page, "chart");
     await page.locator("table.gaps").waitFor();
     return page;
+}
+
+/** The words of a transcript: as it stands on a page, or in a file. Who signed, when it was made, what is not in it and the signed heads are those of the moment. */
+async function told(of, file) {
+    const words = (root) => {
+        const main = root.querySelector?.("main") ?? root;
+        const sections = [...main.querySelectorAll("section")].map((one) => [...one.querySelectorAll("h2, h3, h4, p, li, th, td, caption")].map((part) => part.textContent.trim()));
+        return sections.filter(([title]) => !/^(About this|Attestation|Gaps|How to verify)/.test(title));
+    };
+    const all = file ? await of.evaluate(`(${words})(new DOMParser().parseFromString(${JSON.stringify(file)}, "text/html"))`) : await of.evaluate(words);
+    assert.ok(all.length > 5 && JSON.stringify(all).includes("They fetch her"), JSON.stringify(all));
+    return all;
 }
 
 async function sign(page, password = PASSWORD) {
@@ -77,8 +90,9 @@ test("what is not in the chart is drafted, shown as it will be filed, signed for
     await paper.getByText("The list says 1000 mg").waitFor();
     await paper.getByText(HOSTILE.slice(0, 20)).first().waitFor();
     assert.equal(await paper.locator("img").count(), 0, "words are words");
-    await paper.getByText(/It stands for \d+ entries/).click();
     await paper.getByText("They fetch her").waitFor();
+    await paper.getByText("Nobody has attested this.").waitFor();
+    const promised = await told(paper.locator(".transcript"));
     assert.equal(await cell(page, "No ride", "draft"), "3", "what lies in a draft is counted as that");
     await page.getByText("0 changed since, 5 in a draft, 0 in no draft yet.").waitFor();
     await judge(page, "the paper");
@@ -97,7 +111,8 @@ test("what is not in the chart is drafted, shown as it will be filed, signed for
     assert.deepEqual(await cell(page, "No ride", "filed"), "3");
     await row(page, "No ride").getByText("signed for by Maja Lindqvist").waitFor();
     await page.getByText(/Maja Lindqvist|You/).filter({ hasText: "I have read these" }).first().waitFor();
-    assert.equal(readdirSync(out).length > 0, true, "the receiver has it");
+    assert.equal(readdirSync(out).length, 1, "the receiver has it");
+    assert.deepEqual(await told(page, readFileSync(join(out, readdirSync(out)[0]), "utf8")), promised, "word for word what was shown before");
     await page.getByText("Live. Everything is up to date.").first().waitFor();
 
     await other.getByLabel("Receiver").selectOption("drop");
@@ -108,11 +123,24 @@ test("what is not in the chart is drafted, shown as it will be filed, signed for
     await house.open(page, "plan", house.ward.items.ride);
     await page.locator('[data-mark="drop"]', { hasText: "In the chart: 3 of 4." }).waitFor();
     await judge(page, "an item with marks");
+    // Each message says it of itself, and the tab counts what its receiver lacks: `ehr` has nothing yet.
+    await house.open(page, "messages", house.ward.staff);
+    await page.locator("article.msg", { hasText: "Nobody can drive her" }).locator('[data-charted="filed"]', { hasText: "In the chart (drop)" }).waitFor();
+    await page.locator("article.slip", { hasText: "They fetch her" }).locator('[data-charted="filed"]').waitFor();
+    await page.locator("article.msg", { hasText: "One more" }).locator('[data-charted="new"]', { hasText: "Not in the chart yet" }).waitFor();
+    await page.getByRole("link", { name: /^Chart 6 not in the chart yet/ }).waitFor();
+    const { events } = await house.run("tomasz", "history", { channel: house.ward.staff });
+    await house.run("tomasz", "message.amend", { message: events.find(({ data }) => data.text === "Nobody can drive her").data.id, text: "Nobody can drive her yet" });
+    await page.locator(".feed .rows").evaluate((rows) => (rows.scrollTop = 0));
+    await page.locator("article.msg", { hasText: "Nobody can drive her yet" }).locator('[data-charted="changed"]', { hasText: "Changed since filed" }).waitFor();
+    await judge(page, "messages with marks");
     assert.deepEqual(await house.refused(other), []);
     for (const one of [page, other]) await one.context().close();
 });
 
 test("a draft is changed, waits for two names, and is taken back; somebody else's change in between is not written over", async () => {
+    const more = { channel: house.ward.staff, item: house.ward.items.pills };
+    await house.run("maja", "message.post", { ...more, text: "She has half tablets" });
     const page = await chart("tomasz");
     await page.getByRole("link", { name: "Make a draft" }).click();
     await page.getByLabel("Receiver").last().selectOption("drop");
@@ -123,8 +151,8 @@ test("a draft is changed, waits for two names, and is taken back; somebody else'
     await page.getByRole("checkbox", { name: /^You/ }).check();
     await page.getByRole("checkbox", { name: /Maja Lindqvist/ }).check();
     await page.getByRole("button", { name: "Show it as it will be filed" }).click();
-    await page.locator(".paper h3", { hasText: "Medicines at home" }).waitFor();
-    assert.equal(await page.locator(".paper h3", { hasText: "No ride" }).count(), 0);
+    await page.locator(".paper td", { hasText: "Medicines at home" }).first().waitFor();
+    assert.equal(await page.locator(".paper td", { hasText: "No ride" }).count(), 0);
     const id = (await page.evaluate(() => location.hash)).split("/").at(-1);
     await page.getByRole("button", { name: "Change the draft" }).click();
     const words = page.getByRole("textbox", { name: "Medicines at home" });
@@ -154,7 +182,8 @@ test("a draft is changed, waits for two names, and is taken back; somebody else'
 });
 
 test("who signs second sees what the first one said, and it is filed with both names", async () => {
-    const { patient } = house.ward;
+    const { patient, staff, items } = house.ward;
+    await house.run("maja", "message.post", { channel: staff, item: items.pills, text: "She knows when to take them" });
     const attesters = [house.people.maja.id, house.people.tomasz.id];
     const { export: id } = await house.run("tomasz", "export.draft", { patient, target: "drop", attesters, items: [house.ward.items.pills] });
     const pages = [];
@@ -162,8 +191,8 @@ test("who signs second sees what the first one said, and it is filed with both n
         const page = await chart(who);
         pages.push(page);
         await house.open(page, "chart", id);
-        await page.locator(".paper h3", { hasText: "Medicines at home" }).waitFor();
-        if (who === "maja") await page.getByText(/Tomasz Nowak, .*I have read/).waitFor();
+        await page.locator(".paper td", { hasText: "Medicines at home" }).first().waitFor();
+        if (who === "maja") await page.getByText(/Tomasz Nowak, .*tomasz has read it/).first().waitFor();
         await page.getByRole("checkbox", { name: /I have read/ }).check();
         await page.getByRole("form", { name: "Sign for it" }).getByRole("button", { name: /Sign/ }).click();
         await page.getByLabel("What you say with your name").fill(`${who} has read it ${HOSTILE}`);
@@ -178,6 +207,75 @@ test("who signs second sees what the first one said, and it is filed with both n
     const { attestations } = await house.run("maja", "export.get", { export: id });
     assert.deepEqual(attestations.map(({ by }) => by), [house.people.tomasz.id, house.people.maja.id]);
     for (const one of pages) await one.context().close();
+});
+
+test("what is filed takes the place of an earlier filing, whole, and the earlier one says so", async () => {
+    const { exports } = await house.run("maja", "export.list", { patient: house.ward.patient });
+    const former = exports.filter(({ state, target, selection }) => state === "filed" && target === "drop" && !selection.items).at(-1);
+    const page = await chart("maja", { bypassCSP: true });
+    await house.open(page, "chart", former.export);
+    await page.getByRole("button", { name: "File again in its place" }).click();
+    await page.getByText(/It takes the place of what was filed with drop/).waitFor();
+    await judge(page, "a draft in the place of another");
+    await page.getByRole("button", { name: "Show it as it will be filed" }).click();
+    await page.getByText("It takes the place of an earlier filing.").waitFor();
+    await page.locator(".paper").getByText("One more", { exact: true }).waitFor();
+    await page.locator(".paper").getByText("They fetch her").waitFor();
+    await page.getByRole("checkbox", { name: /I have read/ }).check();
+    await page.getByRole("button", { name: /Sign and file/ }).click();
+    await sign(page);
+    await page.locator('.steps[data-state="filed"]').waitFor({ timeout: 60_000 });
+    await house.open(page, "chart", former.export);
+    await page.getByText("A later filing stands in its place.").waitFor();
+    await page.context().close();
+});
+
+test("a file is drafted, shown, signed for, and downloaded as often as it is wanted", async () => {
+    const page = await chart("maja", { bypassCSP: true });
+    await page.getByRole("link", { name: "Make a draft" }).click();
+    await page.getByLabel("Receiver").last().selectOption({ label: "To read in a browser" });
+    await page.getByRole("textbox", { name: "Medicines at home" }).fill("Half the dose for now");
+    await page.getByRole("button", { name: "Show it as it will be filed" }).click();
+    await page.getByRole("heading", { name: "A download (html)" }).waitFor();
+    await page.locator(".paper").getByText("Half the dose for now").waitFor();
+    await page.getByRole("checkbox", { name: /I have read/ }).check();
+    await page.getByRole("button", { name: /Sign for \d+ entries/ }).click();
+    await page.getByRole("dialog").getByText("It is sent to nobody").waitFor();
+    await sign(page);
+    await page.locator('.steps[data-state="attested"] [aria-current]', { hasText: "To be downloaded" }).waitFor();
+    await judge(page, "a file that is signed for");
+    for (let times = 0; times < 2; times += 1) {
+        await page.locator(".right2").getByRole("button", { name: "Download" }).click();
+        const dialog = page.getByRole("dialog");
+        await dialog.getByLabel("Your password, again").fill(PASSWORD);
+        const [file] = await Promise.all([page.waitForEvent("download"), dialog.getByRole("button", { name: "Download" }).click()]);
+        const at = join(folder, file.suggestedFilename());
+        await file.saveAs(at);
+        const words = readFileSync(at, "utf8");
+        assert.match(words, /Half the dose for now/);
+        assert.match(words, /Attested by .*Maja Lindqvist/);
+        await page.getByText(/^Downloaded: \d+ entries\.$/).waitFor();
+    }
+    await page.context().close();
+});
+
+test("who has to enter the password before they read is asked for it, and reads", async () => {
+    const { export: id } = await house.run("maja", "export.draft", { patient: house.ward.patient, target: "drop" });
+    const page = await chart("maja");
+    // As for a record officer who signed in a while ago.
+    const path = `**/v1/patients/${house.ward.patient}/exports`;
+    let asked = 0;
+    await page.route(path, (route) => ((asked += 1) > 1 ? route.continue() : route.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify({ code: "forbidden", title: "No" }) })));
+    await house.open(page, "chart", id);
+    await page.getByText("It is for you only after your password, entered again.").waitFor();
+    assert.equal(await page.getByText("Nobody has attested this.").count(), 0);
+    await page.getByRole("button", { name: "Show it" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Your password, again").fill(PASSWORD);
+    await dialog.getByRole("button", { name: "Show it" }).click();
+    await page.getByText("Nobody has attested this.").waitFor();
+    await house.run("maja", "export.withdraw", { export: id, reason: "Only looked at" });
+    await page.context().close();
 });
 
 test("a receiver's no is shown in its own words, as text, and what failed is tried again", async () => {
@@ -272,7 +370,7 @@ test("axe-core finds nothing in the dark and on a phone, nothing scrolls sideway
     await page.getByLabel("Receiver").last().selectOption("drop");
     await page.getByRole("button", { name: "Show it as it will be filed" }).focus();
     await page.keyboard.press("Enter");
-    await page.locator(".paper h3").first().waitFor();
+    await page.locator(".paper .transcript h3").first().waitFor();
     await page.getByRole("checkbox", { name: /I have read/ }).focus();
     await page.keyboard.press("Space");
     await page.keyboard.press("Tab");

@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { House } from "./house.mjs";
 
-let house;
-before(async () => {
-    house = await House.open();
-    await house.ruth();
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
-});
+const house = House.forAll();
 
 test("a handoff is offered, read, refused without words, said back and accepted; the tasks have moved", async () => {
     await house.run("maja", "task.create", { channel: house.ward.staff, item: house.ward.items.ride, title: "Order the frame" });

@@ -1,4 +1,5 @@
 // A server of the real program, people with passwords, a patient with a plan, and browsers in front of it. CARETHREAD_BIN names the program.
+import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
@@ -6,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after, before } from "node:test";
 import { promisify } from "node:util";
 import { chromium } from "playwright-core";
 import { serve } from "./serve.mjs";
@@ -29,18 +31,37 @@ export class House {
     faults = [];
 
     static async open(config = ROOMY) {
-        if (PROGRAM === "") throw new Error("CARETHREAD_BIN: the program to test against");
         const house = new House();
-        writeFileSync(join(house.folder, "config.toml"), config);
-        await house.cli("init");
-        house.port = await freePort();
-        await house.start();
-        house.page = await serve({ serverPort: house.port, tls: join(house.folder, "data/tls") });
-        house.browser = await chromium.launch({
+        await house.begin(config);
+        return house;
+    }
+
+    /** One for all tests of a file, with Ruth and what `ready` adds; no page of theirs may have had a fault. */
+    static forAll({ config = ROOMY, ready = () => undefined, over = () => undefined } = {}) {
+        const house = new House();
+        before(async () => {
+            await house.begin(typeof config === "function" ? await config(house) : config);
+            await ready(house, await house.ruth());
+        });
+        after(async () => {
+            await house.close();
+            await over();
+            assert.deepEqual(house.faults, [], "no page had a fault");
+        });
+        return house;
+    }
+
+    async begin(config) {
+        if (PROGRAM === "") throw new Error("CARETHREAD_BIN: the program to test against");
+        writeFileSync(join(this.folder, "config.toml"), config);
+        await this.cli("init");
+        this.port = await freePort();
+        await this.start();
+        this.page = await serve({ serverPort: this.port, tls: join(this.folder, "data/tls") });
+        this.browser = await chromium.launch({
             executablePath: CHROMIUM,
             args: ["--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         });
-        return house;
     }
 
     #arguments() {
@@ -118,6 +139,17 @@ export class House {
         return (this.ward = { patient, items, staff, shared });
     }
 
+    /** What was posted to the staff, oldest first. */
+    async texts() {
+        const all = [];
+        for (let after = 0; ; ) {
+            const page = await this.run("maja", "history", { channel: this.ward.staff, after, limit: 200 });
+            all.push(...page.events.flatMap(({ event, data }) => (event === "message.posted" ? [data.text] : [])));
+            after = page.events.at(-1)?.seq ?? after;
+            if (!page.more) return all;
+        }
+    }
+
     /** A browser of its own, on the sign-in page; what goes wrong in it is kept. */
     async visit({ width = 1280, height = 800, ...more } = {}) {
         const context = await this.browser.newContext({ ignoreHTTPSErrors: true, viewport: { width, height }, locale: "en-GB", ...more });
@@ -128,7 +160,7 @@ export class House {
         context.setDefaultTimeout(15_000);
         const page = await context.newPage();
         page.on("pageerror", (error) => this.faults.push(String(error.stack ?? error)));
-        page.on("console", (message) => message.type() === "error" && !/net::ERR|status of (401|502|503)|WebSocket connection|favicon/.test(message.text()) && this.faults.push(message.text()));
+        page.on("console", (message) => message.type() === "error" && !/net::ERR|status of (401|403|409|502|503)|WebSocket connection|favicon/.test(message.text()) && this.faults.push(message.text()));
         await page.goto(`https://localhost:${this.page.port}/`);
         return page;
     }

@@ -1,28 +1,9 @@
 // Bad networks: what is written is neither lost nor doubled, and what is shown says since when it is old.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { House, PASSWORD } from "./house.mjs";
 
-let house;
-before(async () => {
-    house = await House.open();
-    await house.ruth();
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
-});
-
-async function texts() {
-    const all = [];
-    for (let after = 0; ; ) {
-        const page = await house.run("maja", "history", { channel: house.ward.staff, after, limit: 200 });
-        all.push(...page.events.flatMap(({ event, data }) => (event === "message.posted" ? [data.text] : [])));
-        after = page.events.at(-1)?.seq ?? after;
-        if (!page.more) return all;
-    }
-}
+const house = House.forAll();
 
 async function write(page, text) {
     await page.locator(".compose textarea").fill(text);
@@ -62,7 +43,7 @@ test("the server is killed and comes back under somebody who writes: nothing is 
     await begin(maja);
     for (let one = 0; one < 2; one += 1) await say();
     await tomasz.locator("article.msg", { hasText: written.at(-1) }).waitFor({ timeout: 40_000 });
-    assert.deepEqual(await texts(), written);
+    assert.deepEqual(await house.texts(), written);
     for (const page of [maja, tomasz]) await page.context().close();
 });
 

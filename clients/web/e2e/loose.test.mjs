@@ -4,24 +4,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge, sideways } from "./axe.mjs";
 import { House, ROOMY } from "./house.mjs";
 
 const HOSTILE = `<img src=x onerror="document.title='got'"> <b>bold</b>`;
 const folder = mkdtempSync(join(tmpdir(), "carethread-loose-"));
 const lmtp = join(folder, "lmtp");
-let house;
-
-before(async () => {
-    house = await House.open(`${ROOMY}[mail]\ndomain = "mail.clinic.example"\nlmtp = "unix:${lmtp}"\n`);
-    await house.ruth();
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    rmSync(folder, { recursive: true, force: true });
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    config: `${ROOMY}[mail]\ndomain = "mail.clinic.example"\nlmtp = "unix:${lmtp}"\n`,
+    over: () => rmSync(folder, { recursive: true, force: true }),
 });
 
 async function board(who, more) {
@@ -62,6 +54,9 @@ test("what was made for an older version is kept, called off, or moved, each wit
     await look(page, "4 things were made for an older version");
     const row = (words) => page.locator("[data-drift]", { hasText: words });
     await row("Weigh the pills").getByText("Made for version 1; the item is at version 2").waitFor();
+    await row("Weigh the pills").locator("[data-then]", { hasText: "Medicines at home" }).waitFor();
+    await row("Weigh the pills").locator("[data-now]", { hasText: "Medicines in a box" }).getByText("For a week").waitFor();
+    assert.equal(await row("Weigh the pills").locator("[data-then]").getByText("For a week").count(), 0, "what was added since is not in it");
     assert.equal(await page.locator("main img").count(), 0, "words are words");
     await row("Half a tablet").getByText("Message that waits for an answer").waitFor();
     await fits(page, "drift");

@@ -1,35 +1,20 @@
 // Bad networks: silent lines, lost answers, a server that goes while somebody types. Nothing is lost, nothing doubled, and each state is said in words.
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { House, PASSWORD } from "./house.mjs";
 
-let house, alive, dead;
-before(async () => {
-    house = await House.open();
-    await house.ruth();
-    alive = house.page.target.port;
-    // A port where nobody is.
-    const server = createServer();
-    await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-    dead = server.address().port;
-    await new Promise((closed) => server.close(closed));
+let alive, dead;
+const house = House.forAll({
+    ready: async (house) => {
+        alive = house.page.target.port;
+        // A port where nobody is.
+        const server = createServer();
+        await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
+        dead = server.address().port;
+        await new Promise((closed) => server.close(closed));
+    },
 });
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
-});
-
-async function texts() {
-    const all = [];
-    for (let after = 0; ; ) {
-        const page = await house.run("maja", "history", { channel: house.ward.staff, after, limit: 200 });
-        all.push(...page.events.flatMap(({ event, data }) => (event === "message.posted" ? [data.text] : [])));
-        after = page.events.at(-1)?.seq ?? after;
-        if (!page.more) return all;
-    }
-}
 
 async function begin(page) {
     await house.open(page, "messages", house.ward.staff);
@@ -62,7 +47,7 @@ for (const [what, both] of [["answers are lost", false], ["nothing goes either w
         await page.reload();
         await begin(page);
         await live(page).waitFor();
-        const before = await texts();
+        const before = await house.texts();
         const said = [1, 2, 3].map((n) => `${what} ${n}`);
         house.page.target.port = dead;
         house.page.silence(both);
@@ -82,7 +67,7 @@ for (const [what, both] of [["answers are lost", false], ["nothing goes either w
         await live(page).waitFor();
         await page.locator("article.msg:not(.pending)", { hasText: said[2] }).waitFor();
         await waiting(page).first().waitFor({ state: "detached" });
-        assert.deepEqual((await texts()).slice(before.length), said, "in order, each once");
+        assert.deepEqual((await house.texts()).slice(before.length), said, "in order, each once");
         assert.equal(await page.locator(".compose textarea").inputValue(), "Half a sen");
         const last = page.locator("article.msg", { hasText: said[2] });
         await last.getByText("Stored. Nobody has read it yet.").waitFor();
@@ -114,7 +99,30 @@ test("the server is killed and comes back under somebody who types: no letter is
     await page.keyboard.type(", twice");
     await page.keyboard.press("Control+Enter");
     await page.locator("article.msg:not(.pending)", { hasText: "She walked to the door and back, twice" }).waitFor();
-    assert.equal((await texts()).filter((text) => text.startsWith("She walked")).length, 1);
+    assert.equal((await house.texts()).filter((text) => text.startsWith("She walked")).length, 1);
+    await page.context().close();
+});
+
+test("whoever is at a message that waits is at the same one once it is stored", async () => {
+    const page = await house.signIn("maja");
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await begin(page);
+    await live(page).waitFor();
+    leave();
+    const text = "Written while nobody heard";
+    await write(page, text);
+    await waiting(page).filter({ hasText: text }).waitFor();
+    // By keys: into the list of messages, and down to the last.
+    await page.getByRole("region", { name: "Messages" }).locator("article").last().focus();
+    await page.keyboard.press("k");
+    for (let at = 0; at < 3; at += 1) await page.keyboard.press("j");
+    assert.ok(await page.evaluate(() => document.activeElement.matches("article.pending")));
+    house.page.target.port = alive;
+    await live(page).waitFor({ timeout: 60_000 });
+    await page.locator("article.msg:not(.pending)", { hasText: text }).waitFor();
+    await page.waitForFunction((text) => document.activeElement.matches("[data-message]") && document.activeElement.textContent.includes(text), text);
+    await page.keyboard.press("Enter");
+    await page.locator("article.msg:not(.pending)", { hasText: text }).getByRole("group").waitFor();
     await page.context().close();
 });
 
@@ -154,7 +162,7 @@ test("what is not sent survives a reload and an ended session, and opens for nob
     await page.getByRole("button", { name: "Try now" }).or(page.getByRole("heading", { name: "Locked" })).first().waitFor();
     await page.getByRole("button", { name: "Try now" }).first().click().catch(() => undefined);
     await page.getByRole("heading", { name: "Locked" }).waitFor({ timeout: 40_000 });
-    assert.ok(!(await texts()).some((text) => text.startsWith("Unsent")));
+    assert.ok(!(await house.texts()).some((text) => text.startsWith("Unsent")));
     await page.getByRole("button", { name: "I am somebody else" }).click();
     await house.enter(page, "tomasz");
     await page.getByRole("heading", { name: /Good/ }).waitFor();
@@ -171,7 +179,7 @@ test("what is not sent survives a reload and an ended session, and opens for nob
     await page.getByRole("heading", { name: /Good/ }).waitFor();
     await house.open(page, "messages", house.ward.staff);
     await page.locator("article.msg:not(.pending)", { hasText: "Unsent two" }).waitFor();
-    assert.deepEqual((await texts()).filter((text) => text.startsWith("Unsent")), ["Unsent one", "Unsent two"]);
+    assert.deepEqual((await house.texts()).filter((text) => text.startsWith("Unsent")), ["Unsent one", "Unsent two"]);
     await page.context().close();
 });
 

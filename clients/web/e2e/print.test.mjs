@@ -2,25 +2,20 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge } from "./axe.mjs";
 import { House } from "./house.mjs";
 
 const PDFTOTEXT = process.env.PDFTOTEXT ?? "pdftotext";
 const LINES = 60;
-let house, other;
-before(async () => {
-    house = await House.open();
-    const { staff, items } = await house.ruth();
-    other = (await house.run("maja", "patient.register", { name: "Rutendo Okafor", birth_date: "1951-04-14" })).patient;
-    for (let at = 0; at < LINES; at += 1) await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: `Line number ${at}.` });
-    for (let at = 0; at < 40; at += 1) await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: `Task number ${at}.`, owner: house.people.maja.id, checklist: ["Ring", { text: "Write", done: true }] });
-    await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
+let other;
+const house = House.forAll({
+    ready: async (house, { staff, items }) => {
+        other = (await house.run("maja", "patient.register", { name: "Rutendo Okafor", birth_date: "1951-04-14" })).patient;
+        for (let at = 0; at < LINES; at += 1) await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: `Line number ${at}.` });
+        for (let at = 0; at < 40; at += 1) await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: `Task number ${at}.`, owner: house.people.maja.id, checklist: ["Ring", { text: "Write", done: true }] });
+        await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
+    },
 });
 
 /** The words of each sheet. */

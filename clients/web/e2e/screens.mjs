@@ -1,5 +1,5 @@
 // Pictures of every page, for docs/screens: looked at by people after each change of the page. Usage: CARETHREAD_BIN=... node e2e/screens.mjs [FOLDER]
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { House, ROOMY } from "./house.mjs";
@@ -23,6 +23,31 @@ await house.run("ada", "message.post", { channel: shared, item: items.ride, text
 const draft = await house.run("tomasz", "export.draft", { patient: house.ward.patient, target: "hospital", purpose: "Going home on Friday", summaries: [{ item: items.ride, text: "Door-to-door rides booked for 24 and 27 November, 13:15. 1 December: waiting list, answer Monday noon." }] });
 await house.run("tomasz", "plan_item.change", { item: items.pills, rev: 1, detail: "Metformin at half the dose until the eGFR on 3 December." });
 
+/** Another patient, whose goals come from a chart; they are changed here, and there. */
+async function conflicts() {
+    const source = async (walk, sleep) => {
+        const texts = { walk, sleep };
+        const goals = Object.entries(texts).map(([id, text]) => ({ resourceType: "Goal", id, lifecycleStatus: "active", subject: { reference: "Patient/p1" }, description: { text } }));
+        const plan = { resourceType: "CarePlan", id: "c1", status: "active", intent: "plan", subject: { reference: "Patient/p1" }, goal: goals.map(({ id }) => ({ reference: `Goal/${id}` })) };
+        const patient = { resourceType: "Patient", id: "p1", name: [{ text: "Iris Bloom" }], birthDate: "1940-02-03", identifier: [{ system: "urn:mrn", value: "MRN-000815" }] };
+        const file = join(out, "source.json");
+        writeFileSync(file, JSON.stringify({ resourceType: "Bundle", type: "collection", entry: [patient, plan, ...goals].map((resource) => ({ resource })) }));
+        return (await house.cli("patient", "import", file)).patients[0].id;
+    };
+    const patient = await source("Walks 50 m to the garden", "Sleeps through the night");
+    await house.cli("team", "add", "--patient", patient, "--user", "maja", "--role", "Ward nurse", "--lead");
+    const { items } = await house.run("maja", "plan.items", { patient });
+    for (const [verb, title] of [["Walks", "Walks 50 m with a stick"], ["Sleeps", "Sleeps six hours"]]) {
+        const { id, rev } = items.find((item) => item.title.startsWith(verb));
+        await house.run("maja", "plan_item.change", { item: id, rev, title });
+    }
+    await source("Walks 100 m to the shop", "Sleeps without tablets");
+    return `#/patient/${patient}/conflicts`;
+}
+
+await house.run("maja", "plan_item.add", { patient: house.ward.patient, kind: "activity", title: "Ruth comes home", detail: "Bring her own shoes.", shared: true, owner: house.people.tomasz.id, due: hours(44) });
+await house.run("tomasz", "message.post", { channel: shared, item: items.ride, ask: "acknowledge", text: "A driver brings the raised toilet seat on Friday, 08:00 to 09:30. Can somebody be at home?" });
+
 const pages = [
     ["start", "#/"],
     ["messages", house.patient("messages", staff)],
@@ -32,6 +57,7 @@ const pages = [
     ["note", house.patient("note")],
     ["chart", house.patient("chart", draft.export)],
     ["drift", house.patient("drift")],
+    ["conflicts", await conflicts()],
     ["mails", house.patient("mails")],
     ["team", house.patient("team")],
     ["settings", "#/settings"],
@@ -50,8 +76,9 @@ async function take(name, who, more, list) {
 }
 await take("", "maja", { width: 1280, height: 800 }, pages);
 await take("-dark", "maja", { width: 1280, height: 800, colorScheme: "dark" }, pages.slice(1, 2));
-await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4], ["chart", house.patient("chart")], ["filing", house.patient("chart", draft.export)], pages[7], ["team", house.patient("team")], ["checkin", house.patient("checkin", staff)]]);
+await take("-phone", "maja", { width: 390, height: 780 }, [pages[0], pages[1], pages[4], ["chart", house.patient("chart")], ["filing", house.patient("chart", draft.export)], pages[7], pages[8], ["team", house.patient("team")], ["checkin", house.patient("checkin", staff)]]);
 await take("-family", "ada", { width: 390, height: 780 }, [pages[2], ["plan", house.patient("plan")]]);
+await take("-family-desk", "ada", { width: 1280, height: 800 }, [["plan", house.patient("plan")]]);
 console.log(house.faults);
 await house.close();
 rmSync(out, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 // The team, check-ins, muting, templates, names that are easily taken for each other, and what the family reads.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { judge } from "./axe.mjs";
+import { test } from "node:test";
+import { judge, sideways } from "./axe.mjs";
 import { House, PASSWORD, ROOMY } from "./house.mjs";
 
 const SITE = `${ROOMY}[site]
@@ -14,17 +14,12 @@ name = "Falling blood pressure"
 situation = "Blood pressure "
 recommendation = "Please see "
 `;
-let house;
-before(async () => {
-    house = await House.open(SITE);
-    await house.ruth();
-    await house.person("grace", "Grace Hopper");
-    await house.person("ben", "Ben Okafor", "--kind", "related_person");
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    config: SITE,
+    ready: async (house) => {
+        await house.person("grace", "Grace Hopper");
+        await house.person("ben", "Ben Okafor", "--kind", "related_person");
+    },
 });
 
 const row = (page, name) => page.locator("li[data-member]", { hasText: name });
@@ -271,6 +266,52 @@ test("the family reads plain words, and whom to call when it cannot wait", async
     const said = read.join("\n");
     for (const word of [/\bSituation\b/, /\bAssessment\b/, /\bbarrier\b/i, /\bUnsorted\b/, /Plan as a whole/, /\bversion\b/i, /\bStat\b/, /stat messages/, /\bUrgent\b/, /\bOverdue\b/, /Not written down/, /\bpatients?\b/i, /Staff only/, /Print for a downtime/, /\bCheck-in/i])
         assert.ok(!word.test(said), `the family reads ${word}: ${said.split("\n").find((line) => word.test(line))}`);
+    await page.context().close();
+});
+
+test("the family answers what is asked with a yes or a no, and sees what comes next as a calendar has it", async () => {
+    const { patient, shared, items } = house.ward;
+    const day = (n) => new Date(Date.now() + n * 86_400_000);
+    const due = `${day(3).toISOString().slice(0, 10)}T12:00:00Z`;
+    const ask = (text, how) => house.run("tomasz", "message.post", { channel: shared, item: items.ride, text, ask: how });
+    await house.run("maja", "plan_item.add", { patient, kind: "activity", title: "Ruth comes home", detail: "Bring her own shoes", shared: true, owner: house.people.tomasz.id, due });
+    await house.run("maja", "plan_item.add", { patient, kind: "activity", title: "A day long gone", shared: true, due: "2020-01-02" });
+    const [home, pen, dose] = [await ask("Be at home on Friday", "acknowledge"), await ask("Learn the pen on Friday", "acknowledge"), await ask("Half a tablet from now on", "check_back")];
+    const page = await house.signIn("ada", { width: 390, height: 780, bypassCSP: true });
+    await page.getByRole("heading", { name: "Whose care you follow" }).waitFor();
+    await house.open(page, "plan");
+    await page.getByRole("heading", { name: /\d things we ask of you/ }).waitFor();
+    await page.getByRole("link", { name: "call 112" }).waitFor();
+    const asked = (words) => page.locator("[data-ask]", { hasText: words });
+    const next = page.locator(".dates li");
+    assert.equal(await next.count(), 1);
+    assert.match(await next.innerText(), new RegExp(`^${day(3).getUTCDate()}\\s+${day(3).toLocaleDateString("en-GB", { month: "short", timeZone: "UTC" })}\\s+Ruth comes home\\s+\\w+day \\d\\d:00\\. Bring her own shoes\\s+Tomasz Nowak sees to it`));
+    await page.locator(".plain li", { hasText: "A day long gone" }).waitFor();
+    await page.locator(".ppl li", { hasText: "Maja Lindqvist" }).getByText("Leads the care team").waitFor();
+    for (const width of [320, 390, 720, 1024, 1280]) {
+        await page.setViewportSize({ width, height: 780 });
+        await sideways(page, `family at ${width}`);
+        for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            if (width > 320 && width !== 720) await judge(page, `family at ${width}, ${colorScheme}`);
+        }
+    }
+    await asked("Be at home").getByRole("button", { name: "Yes", exact: true }).click();
+    await asked("Be at home").waitFor({ state: "detached" });
+    await asked("Learn the pen").getByRole("button", { name: "No, or not sure…" }).click();
+    await page.getByLabel("What should the care team know?").fill("Saturday is better");
+    await judge(page, "family, telling");
+    await page.getByRole("button", { name: "Send to the care team" }).click();
+    await asked("Learn the pen").waitFor({ state: "detached" });
+    await asked("Half a tablet").getByRole("button", { name: "Say it in my own words…" }).click();
+    await page.getByLabel("What you understood, in your own words").fill("Half of one");
+    await page.getByRole("button", { name: "Send to Tomasz Nowak" }).click();
+    await asked("Half a tablet").waitFor({ state: "detached" });
+    const { events } = await house.run("maja", "history", { channel: shared });
+    const of = (event, message) => events.filter((one) => one.event === event && one.by === house.people.ada.id && (one.data.message ?? one.data.reply_to) === message.id).map(({ data }) => data.text ?? "");
+    assert.deepEqual([of("message.acknowledged", home).length, of("message.acknowledged", pen).length], [1, 1]);
+    assert.deepEqual([of("message.posted", pen), of("message.checked_back", dose)], [["Saturday is better"], ["Half of one"]]);
+    assert.deepEqual(await house.refused(page), []);
     await page.context().close();
 });
 

@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { House } from "./house.mjs";
 
-let house;
-before(async () => {
-    house = await House.open();
-    await house.ruth();
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
-});
+const house = House.forAll();
 
 const lane = (page, name) => page.locator(`[data-lane="${name}"]`);
 

@@ -13,6 +13,7 @@ interface Clicked extends Waits {
     readonly notification: Notification;
 }
 interface Page {
+    readonly focused: boolean;
     focus(): Promise<unknown>;
 }
 interface Worker {
@@ -89,8 +90,11 @@ self.addEventListener("fetch", (event) => {
 self.addEventListener("notificationclick", (event) => {
     event.notification.close();
     const show = async (): Promise<void> => {
-        const [page] = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
-        await (page ? page.focus() : self.clients.openWindow(ROOT));
+        const pages = await self.clients.matchAll({ type: "window", includeUncontrolled: true });
+        const page = pages.find(({ focused }) => focused) ?? pages[0];
+        // Never an address with anything of a record in it; a page that cannot be brought to the front is opened anew.
+        const open = () => self.clients.openWindow(ROOT);
+        await (page ? page.focus().catch(open) : open());
     };
     event.waitUntil(show());
 });

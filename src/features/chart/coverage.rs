@@ -41,6 +41,19 @@ impl Coverage {
         self.0.get(at).filter(|covered| covered.first <= seq).map(|covered| covered.horizon)
     }
 
+    /// Everything that was exported, in whatever state.
+    #[must_use]
+    pub fn spans(&self) -> Vec<[i64; 2]> {
+        let mut spans: Vec<[i64; 2]> = Vec::new();
+        for covered in &self.0 {
+            match spans.last_mut() {
+                Some(before) if before[1] + 1 == covered.first => before[1] = covered.last,
+                _ => spans.push([covered.first, covered.last]),
+            }
+        }
+        spans
+    }
+
     /// The parts of `spans` that were never exported.
     #[must_use]
     pub fn missing(&self, spans: &[[i64; 2]]) -> Vec<[i64; 2]> {
@@ -137,10 +150,12 @@ mod tests {
                 prop_assert!(rows.windows(2).all(|two| two[0].last + 1 < two[1].first || two[0].horizon != two[1].horizon));
                 prop_assert_eq!(&Coverage::new(rows.to_vec()), &coverage);
             }
-            let missing = coverage.missing(&[[from, from + length]]);
+            let (spans, missing) = (coverage.spans(), coverage.missing(&[[from, from + length]]));
+            prop_assert!(spans.windows(2).all(|two| two[0][1] + 1 < two[1][0]));
             for seq in from..=from + length {
                 let cell = table[usize::try_from(seq).unwrap()];
                 prop_assert_eq!(coverage.horizon(seq), cell);
+                prop_assert_eq!(spans.iter().any(|[first, last]| (*first..=*last).contains(&seq)), cell.is_some());
                 prop_assert_eq!(missing.iter().any(|[first, last]| (*first..=*last).contains(&seq)), cell.is_none());
             }
         }

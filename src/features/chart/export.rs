@@ -16,7 +16,7 @@ use crate::kernel::crypto::head::HeadNote;
 use crate::kernel::crypto::{self, Hash, Hasher, hex};
 use crate::kernel::engine::{Data, Engine};
 use crate::kernel::log::{site, verify::leaf_of};
-use crate::kernel::policy::Subject;
+use crate::kernel::policy::{Right, Subject};
 
 /// Writes an export to `out` and files it in the record: signed heads first, an entry `export.filed` last. Only what the caller may
 /// read is written, decided again for each page.
@@ -30,7 +30,7 @@ pub async fn export(
     request: ExportRequest,
     out: &mut dyn Out,
 ) -> Result<ExportSummary, Stop> {
-    let source = Source { engine, subject, patient: request.patient, progress: out.progress() };
+    let source = Source { engine, subject, patient: request.patient, right: Right::Export, progress: out.progress() };
     request.check()?;
     let mut beginning = beginning(&request);
     if let Some(items) = &request.items {

@@ -93,6 +93,8 @@ pub struct ExportRequest {
     pub purpose: Option<String>,
     /// The configured target it is for; a file if none.
     pub target: Option<String>,
+    /// Only to be read by who looks at what is going to be filed: it leaves nothing, and says so.
+    pub preview: bool,
     /// Who stands for it; none for a file that somebody takes out for themself.
     pub vouched: Option<Vouched>,
 }
@@ -114,6 +116,7 @@ impl ExportRequest {
             with_patient: false,
             purpose: None,
             target: None,
+            preview: false,
             vouched: None,
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Source<'e> {
     pub engine: &'e Engine,
     pub subject: &'e Subject,
     pub patient: PatientId,
+    /// By which it is read.
+    pub right: Right,
     pub progress: Progress,
 }
 
@@ -57,7 +59,7 @@ impl Source<'_> {
     /// A snapshot, after asking again whether this patient may be exported.
     pub async fn read(&self) -> Result<Read, Stop> {
         let mut cx = self.engine.reader(self.subject.clone()).await?;
-        cx.permit_patient(Right::Export, self.patient).await?;
+        cx.permit_patient(self.right, self.patient).await?;
         Ok(cx)
     }
 
@@ -117,7 +119,7 @@ impl Source<'_> {
     /// Entries with `after < seq <= to`, at most a page. What the caller may read is decided again.
     pub async fn page(&self, channel: ChannelId, after: i64, to: i64) -> Result<Vec<Fact>, Stop> {
         let mut cx = self.engine.reader(self.subject.clone()).await?;
-        let (permit, access) = cx.permit_patient(Right::Export, self.patient).await?;
+        let (permit, access) = cx.permit_patient(self.right, self.patient).await?;
         let scope = filing::scope(self.subject, &permit, &access, cx.now());
         if !scope.iter().any(|(id, _)| *id == channel) {
             return Err(Refusal::not_found().into());

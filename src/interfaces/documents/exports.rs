@@ -34,8 +34,9 @@ pub(super) fn make() -> Value {
     let asked = json!({"type": "object", "oneOf": [{"required": ["format"]}, {"required": ["export"], "maxProperties": 2}],
         "additionalProperties": false, "properties": {
         "format": formats, "export": {"type": "string", "format": "uuid"}, "since": {"const": "last"}, "channels": ids, "items": ids, "entries": ids,
-        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}}});
+        "classes": classes, "from": time, "to": time, "with_patient": {"type": "boolean"}, "purpose": {"type": "string"}, "wait": {"type": "boolean"}, "preview": {"type": "boolean"}}});
     operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": asked}}});
+    operation["responses"]["200"] = json!({"description": "With `\"preview\": true`: what the export will file, as a person reads it", "content": {"text/html": {}}});
     operation["responses"]["202"] = json_answer("With `\"wait\": false`: it is being made", &making());
     operation["parameters"] = json!([id_in_path("patient")]);
     with_credential(operation)

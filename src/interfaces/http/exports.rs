@@ -13,12 +13,13 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::{body, signed_in};
 use super::problem::{json as answer, problem};
 use super::site::Site;
 use crate::features::channels::Class;
-use crate::features::chart::exports::{Fetched, Waiting, attested};
+use crate::features::chart::exports::{Fetched, Waiting, attested, preview};
 use crate::features::chart::{ExportRequest, Format};
 use crate::features::identity::SignedIn;
 use crate::kernel::base::limits::FRAME_BYTES;
@@ -45,6 +46,9 @@ struct Asked {
     #[serde(default)]
     with_patient: bool,
     purpose: Option<String>,
+    /// Not made: shown as it will be, with an `export` that waits to be signed for or filed.
+    #[serde(default)]
+    preview: bool,
     /// For the file, or only for the promise of it.
     #[serde(default = "yes")]
     wait: bool,
@@ -103,12 +107,25 @@ pub async fn make(
     request: Request,
 ) -> Response<Body> {
     match made(&site, peer, &patient, request).await {
-        Ok((status, made)) => answer(status, &made),
+        Ok(Made::File(status, made)) => answer(status, &made),
+        Ok(Made::Preview(page)) => sandboxed(Body::from(page), "text/html; charset=utf-8"),
         Err(refusal) => problem(&refusal),
     }
 }
 
-async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) -> Result<(StatusCode, Value), Refusal> {
+/// What comes of it.
+enum Made {
+    File(StatusCode, Value),
+    Preview(Vec<u8>),
+}
+
+fn place(site: &Site) -> Result<OwnedSemaphorePermit, Refusal> {
+    Arc::clone(site.exports())
+        .try_acquire_owned()
+        .map_err(|_| Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000))
+}
+
+async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) -> Result<Made, Refusal> {
     let (parts, content) = request.into_parts();
     let caller = caller(site, peer, &parts.headers).await?;
     let patient: PatientId = patient.parse().map_err(|_| Refusal::not_found())?;
@@ -119,6 +136,14 @@ async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) ->
     };
     let asked: Asked = serde_json::from_slice(&bytes).map_err(wrong)?;
     let waits = asked.wait;
+    if asked.preview {
+        let export = asked.export.filter(|_| asked.is_alone() && waits);
+        let alone = || Refusal::invalid("preview", "It goes with `export`, and with nothing beside that.");
+        let export = export.ok_or_else(alone)?;
+        let _place = place(site)?;
+        let page = preview(site.spool().engine(), &caller.subject, patient, export).await;
+        return page.map(Made::Preview).map_err(|stop| stop.refusal());
+    }
     let request = match asked.export {
         Some(export) if asked.is_alone() => {
             attested(site.spool().engine(), &caller.subject, patient, export).await.map_err(|stop| stop.refusal())?
@@ -128,12 +153,10 @@ async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) ->
         }
         None => asked.request(patient)?,
     };
-    let place = Arc::clone(site.exports()).try_acquire_owned().map_err(|_| {
-        Refusal::new(Code::Busy).detail("Other exports are being made. Try again.").retry_after_ms(5000)
-    })?;
+    let place = place(site)?;
     if !waits {
         let promised = site.spool().promise(&caller.subject, request, place).await.map_err(|stop| stop.refusal())?;
-        return Ok((StatusCode::ACCEPTED, making(patient, promised.id, promised.entries)));
+        return Ok(Made::File(StatusCode::ACCEPTED, making(patient, promised.id, promised.entries)));
     }
     let (id, summary) = site.spool().make(&caller.subject, request).await.map_err(|stop| stop.refusal())?;
     drop(place);
@@ -143,7 +166,7 @@ async fn made(site: &Site, peer: SocketAddr, patient: &str, request: Request) ->
         "entries": summary.entries,
         "channels": summary.channels,
     });
-    Ok((StatusCode::CREATED, made))
+    Ok(Made::File(StatusCode::CREATED, made))
 }
 
 fn url(patient: PatientId, id: ThingId) -> String {
@@ -198,10 +221,16 @@ fn stream_of(fetched: Fetched) -> Response<Body> {
             Err(_) => Err(io::Error::other("internal")),
         }
     });
-    let mut response = Response::new(Body::from_stream(content));
-    let headers = response.headers_mut();
+    let mut response = sandboxed(Body::from_stream(content), media_type);
     let disposition = HeaderValue::from_str(&disposition).unwrap_or(HeaderValue::from_static("attachment"));
-    headers.insert(header::CONTENT_DISPOSITION, disposition);
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    response
+}
+
+/// Content of a record, which no browser runs or keeps.
+fn sandboxed(content: Body, media_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(content);
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -40,7 +40,8 @@ pub async fn outermost(request: Request, next: Next) -> Response<Body> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if headers.get(header::CONTENT_TYPE).is_some_and(|class| class.as_bytes().starts_with(b"text/html")) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+        // Content of a record says itself that it may do less.
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     }
     // A static file says itself how long it may be kept.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

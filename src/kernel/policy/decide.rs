@@ -101,6 +101,9 @@ pub enum Right {
     ImportPlan,
     /// Take the record out.
     Export,
+    /// Read what is going to be taken out, as it will be. Whoever reads it as a member of the team could read it anyway; a role reads
+    /// nothing without the password entered lately.
+    PreviewExport,
     /// See where the record went: the accounting of disclosures.
     AccountForDisclosures,
     /// Put together what is to be taken out, and see what became of it. Nothing leaves by that.
@@ -272,6 +275,7 @@ const fn outlasts_closing(right: Right) -> bool {
         Right::SeePatient
             | Right::Read
             | Right::Export
+            | Right::PreviewExport
             | Right::DraftExport
             | Right::AccountForDisclosures
             | Right::EndMembership(_)
@@ -299,7 +303,8 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         return Ok(permit(Basis::CommandLine, Member::default()));
     }
     let stepped_up = now < subject.stepped_up_until;
-    if right == Right::Export && subject.roles.has(Roles::RECORD_OFFICER) {
+    let takes_out = matches!(right, Right::Export | Right::PreviewExport);
+    if takes_out && subject.roles.has(Roles::RECORD_OFFICER) {
         return if stepped_up { Ok(permit(Basis::Role, Member::default())) } else { Err(step_up()) };
     }
     let drafts = right == Right::DraftExport && subject.roles.has(Roles::RECORD_OFFICER);
@@ -319,7 +324,7 @@ fn on_patient(subject: &Subject, right: Right, access: &Access, now: Micros) -> 
         Right::EndMembership(user) => leads || user == subject.user,
         Right::ChangePlan { barrier } => staff && (member.lead || member.plan || (barrier && member.barriers)),
         Right::ImportPlan => staff && (leads || member.plan),
-        Right::Export | Right::DraftExport => staff,
+        Right::Export | Right::PreviewExport | Right::DraftExport => staff,
         _ => false,
     };
     match (allowed, right) {
@@ -421,7 +426,9 @@ fn missing(right: Right) -> Refusal {
         }
         Right::CloseRecord => "Only the lead closes and reopens a patient's record.",
         Right::Document | Right::HandOff => "This is written by staff.",
-        Right::Export | Right::DraftExport => "Exports are made by staff of the care team or a record officer.",
+        Right::Export | Right::PreviewExport | Right::DraftExport => {
+            "Exports are made by staff of the care team or a record officer."
+        }
         _ => "Your role does not allow this.",
     })
 }

@@ -78,7 +78,7 @@ fn at_patient(right: Right) -> u16 {
         Right::ChangePlan { barrier: false } => is::LEAD | is::PLAN | is::COMMAND_LINE,
         Right::ChangePlan { barrier: true } => is::LEAD | is::PLAN | is::BARRIERS | is::COMMAND_LINE,
         Right::ImportPlan => is::LEADS | is::PLAN,
-        Right::Export | Right::DraftExport => is::STAFF | is::COMMAND_LINE,
+        Right::Export | Right::PreviewExport | Right::DraftExport => is::STAFF | is::COMMAND_LINE,
         _ => is::COMMAND_LINE,
     }
 }
@@ -193,7 +193,7 @@ impl Case {
     fn officer(&self) -> bool {
         let is = |role| self.subject.roles.has(role);
         match self.right {
-            Right::Export | Right::DraftExport => is(Roles::RECORD_OFFICER),
+            Right::Export | Right::PreviewExport | Right::DraftExport => is(Roles::RECORD_OFFICER),
             Right::AccountForDisclosures => is(Roles::RECORD_OFFICER) || is(Roles::PRIVACY_OFFICER),
             _ => false,
         }
@@ -208,10 +208,17 @@ impl Case {
         if self.is() & at_patient(self.right) == 0 && !officer {
             return Verdict::Forbidden;
         }
-        if self.right == Right::Export && !lately {
+        if (self.right == Right::Export || (self.right == Right::PreviewExport && officer)) && !lately {
             return Verdict::Forbidden;
         }
-        let looks = [Right::SeePatient, Right::Read, Right::Export, Right::DraftExport, Right::AccountForDisclosures];
+        let looks = [
+            Right::SeePatient,
+            Right::Read,
+            Right::Export,
+            Right::PreviewExport,
+            Right::DraftExport,
+            Right::AccountForDisclosures,
+        ];
         let stays = looks.contains(&self.right)
             || self.right == Right::CloseRecord
             || matches!(self.right, Right::EndMembership(_));
@@ -309,6 +316,7 @@ fn right() -> impl Strategy<Value = Right> {
             Right::SeeStrayMail,
             Right::ImportPlan,
             Right::Export,
+            Right::PreviewExport,
             Right::DraftExport,
             Right::AccountForDisclosures,
             Right::Administer,

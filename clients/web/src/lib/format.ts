@@ -63,6 +63,16 @@ export function when(at: string | number, now = Date.now()): string {
     return `${shape({ weekday: "short", day: "numeric", month: "short" }).format(new Date(at))} ${clock(at)}`;
 }
 
+/** A day without its hour, or with it, as a moment: that day's beginning here. */
+export const startOfDay = (at: string): number => new Date(at.includes("T") ? at : `${at}T12:00:00`).setHours(0, 0, 0, 0);
+
+/** The parts of a date as a calendar has them, and the day in words with its hour, if it has one. */
+export function datePart(at: string): { day: string; month: string; words: string } {
+    const on = new Date(at.includes("T") ? at : `${at}T12:00:00`);
+    const of = (options: Intl.DateTimeFormatOptions): string => shape(options).format(on);
+    return { day: of({ day: "numeric" }), month: of({ month: "short" }), words: of({ weekday: "long" }) + (at.includes("T") ? ` ${clock(at)}` : "") };
+}
+
 /** Whether that day or time is over. */
 export function isOver(due: unknown, now = Date.now()): boolean {
     if (typeof due !== "string") return false;

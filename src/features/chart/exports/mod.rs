@@ -18,6 +18,7 @@ pub mod preview;
 mod replacing;
 mod setbacks;
 pub mod shapes;
+mod shown;
 mod spool;
 pub mod sql;
 pub mod status;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use job::Filings;
 pub use keep::attested;
+pub use shown::preview;
 pub use spool::{Fetched, Found as Waiting, Spool};
 
 use super::disclosure;
@@ -51,6 +53,7 @@ const OPS: &[Op] = &[
     Op::read("export.preview", "export").takes::<shapes::OfExport>().answers::<preview::Preview>(),
     Op::read("chart.status", "export").takes::<status::AskStatus>().answers::<status::ChartStatus>(),
     Op::read("export.list", "export").takes::<shapes::ListExports>().answers::<shapes::ExportList>(),
+    Op::read(shown::READ, "export").internal(),
 ];
 
 const EVENTS: &[Event] = &[
@@ -95,6 +98,7 @@ impl Feature for Exports {
                     let exports = found.into_iter().map(keep::Found::shown).collect::<Result<_, _>>()?;
                     answer(shapes::ExportList { exports })
                 }
+                shown::READ => answer(shown::begin(cx, data).await?),
                 _ => Err(UNKNOWN.into()),
             }
         })

@@ -24,7 +24,7 @@ use crate::kernel::base::world::rfc3339;
 use crate::kernel::base::{Fault, Refusal, Stop};
 use crate::kernel::crypto::{Hash, Hasher, hash, hex};
 use crate::kernel::engine::Engine;
-use crate::kernel::policy::Subject;
+use crate::kernel::policy::{Right, Subject};
 
 /// Why a filing is not planned.
 pub(super) enum Hindered {
@@ -61,6 +61,24 @@ pub(super) struct Plan {
     pub resources: u64,
 }
 
+/// Makes it whole where it takes the place of what its receiver has, and names that.
+pub(super) async fn replace(
+    source: &Source<'_>,
+    request: &mut ExportRequest,
+    parts: &mut [Part],
+    found: &Found,
+) -> Result<(), Stop> {
+    let former = replaced(source, request, parts, found).await?;
+    if !former.is_empty() && request.format != Format::Hl7v2 {
+        request.since_last = false;
+        parts.iter_mut().for_each(|part| part.fresh.clone_from(&part.window));
+    }
+    if let Some(vouched) = &mut request.vouched {
+        vouched.replaces = former;
+    }
+    Ok(())
+}
+
 /// Works out what is to be sent.
 pub(super) async fn plan(
     engine: &Engine,
@@ -69,7 +87,8 @@ pub(super) async fn plan(
     receiver: &Receiver,
 ) -> Result<Plan, Hindered> {
     let request = found.filed()?;
-    let source = Source { engine, subject, patient: request.patient, progress: Progress::default() };
+    let source =
+        Source { engine, subject, patient: request.patient, right: Right::Export, progress: Progress::default() };
     let begun = engine.run_internal(subject.clone(), BEGIN, export::beginning(&request)).await?;
     let begun: Begun = serde_json::from_value(begun).map_err(|_| Fault::Defect("signed heads cannot be read"))?;
     let parts = source.parts(&request, begun).await?;
@@ -207,14 +226,7 @@ async fn files(
 ) -> Result<Plan, Hindered> {
     let format = Format::from_text(&found.row.form).ok_or(Fault::Defect("a target of a form that is none"))?;
     let mut request = ExportRequest { format, ..request.clone() };
-    let former = replaced(source, &request, &parts, found).await?;
-    if !former.is_empty() && format != Format::Hl7v2 {
-        request.since_last = false;
-        parts.iter_mut().for_each(|part| part.fresh.clone_from(&part.window));
-    }
-    if let Some(vouched) = &mut request.vouched {
-        vouched.replaces = former;
-    }
+    replace(source, &mut request, &mut parts, found).await?;
     let folder = found.row.target.as_deref().and_then(|name| source.engine.shared().config.targets.get(name));
     let folder = matches!(folder, Some(Target::Folder(_)));
     let (summary, digest, parcels) = match format {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::draft::form_of;
 use super::keep::{Found, all};
 use super::model::State;
-use crate::features::chart::coverage::Coverage;
+use crate::features::chart::coverage::{Coverage, common};
 use crate::features::chart::filing;
 use crate::kernel::base::{ChannelId, Fault, ItemId, PatientId, Refusal, Stop, ThingId, UserId};
 use crate::kernel::crypto::chain::kind;
@@ -44,6 +44,21 @@ pub struct Chart {
     pub target: String,
     /// By plan item.
     pub items: Vec<Charted>,
+    /// By channel.
+    pub channels: Vec<ChartedChannel>,
+}
+
+/// What a target has of one channel: enough to say it of each message and note.
+#[derive(Serialize, JsonSchema)]
+pub struct ChartedChannel {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Newest entry that was looked at.
+    pub size: i64,
+    /// It has the messages and notes among these `seq`, both ends inclusive.
+    pub charted: Vec<[i64; 2]>,
+    /// Of them, those that were changed since.
+    pub changed: Vec<ThingId>,
 }
 
 /// What a target has about one plan item: messages and notes.
@@ -162,7 +177,7 @@ pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, St
         return Err(Refusal::invalid("target", "No target of that name is configured.").into());
     }
     let exports = all(cx, patient).await?;
-    let mut counts: Vec<BTreeMap<ItemId, [u64; 3]>> = vec![BTreeMap::new(); targets.len()];
+    let mut stands: Vec<Stand> = targets.iter().map(|_| Stand::default()).collect();
     for place in places(cx, patient).await? {
         let mut coverages: Vec<Coverage> = Vec::with_capacity(targets.len());
         for target in &targets {
@@ -177,18 +192,34 @@ pub(super) async fn status(cx: &mut Read, data: &Data) -> Result<ChartStatus, St
                 return Ok(());
             };
             let changed_at = later.changed_at(fact);
-            for (coverage, counts) in coverages.iter().zip(&mut counts) {
-                count(counts.entry(item).or_default(), coverage.horizon(fact.seq), changed_at);
+            for (coverage, stand) in coverages.iter().zip(&mut stands) {
+                let horizon = coverage.horizon(fact.seq);
+                count(stand.items.entry(item).or_default(), horizon, changed_at);
+                stand.changed.extend(horizon.filter(|horizon| changed_at > *horizon).map(|_| ThingId(fact.id.0)));
             }
             Ok(())
         })
         .await?;
+        for (coverage, stand) in coverages.iter().zip(&mut stands) {
+            let charted = common(&place.spans, &coverage.spans());
+            let changed = std::mem::take(&mut stand.changed);
+            stand.channels.push(ChartedChannel { channel: place.id, size: place.size, charted, changed });
+        }
     }
-    let charts = targets.into_iter().zip(counts).map(|(target, counts)| {
-        let items = counts.into_iter().map(|(item, counts)| charted(&exports, &target, item, counts)).collect();
-        Chart { target, items }
+    let charts = targets.into_iter().zip(stands).map(|(target, Stand { items, channels, .. })| {
+        let items = items.into_iter().map(|(item, counts)| charted(&exports, &target, item, counts)).collect();
+        Chart { target, items, channels }
     });
     Ok(ChartStatus { charts: charts.collect() })
+}
+
+/// How one target stands, as it is counted.
+#[derive(Default)]
+struct Stand {
+    items: BTreeMap<ItemId, [u64; 3]>,
+    channels: Vec<ChartedChannel>,
+    /// Of the channel that is being read.
+    changed: Vec<ThingId>,
 }
 
 /// `[charted, changed, new]`

@@ -81,7 +81,8 @@ pub fn head(
     let period = gathered.period.map(|[first, last]| Line::ours(format!("{} to {}", time(first), time(last))));
     fact("First and last entry", period);
     fact("Asked for", Some(Line::ours(asked(request))));
-    fact("Exported", Some(Line::ours(time(gathered.now)).and(" by ").with(telling.author(source.subject.user))));
+    let done = if request.preview { "Preview made" } else { "Exported" };
+    fact(done, Some(Line::ours(time(gathered.now)).and(" by ").with(telling.author(source.subject.user))));
     let deployment = source.engine.shared().vault.deployment();
     fact("Deployment", Some(Line::ours(deployment.to_string())));
     sheet.put(Block::Facts(facts))?;
@@ -114,6 +115,9 @@ pub fn attestation(telling: &Telling<'_>, request: &ExportRequest, sheet: &mut d
     }
     if request.attestations().is_empty() {
         sheet.put(Block::Paragraph(Line::ours(NOBODY)))?;
+    }
+    if request.preview {
+        sheet.put(Block::Paragraph(Line::ours(PREVIEW)))?;
     }
     Ok(())
 }
@@ -182,6 +186,9 @@ pub fn items(telling: &Telling<'_>, request: &ExportRequest, sheet: &mut dyn She
         count(u64::try_from(others).unwrap_or(u64::MAX), "other item of the plan is", "other items of the plan are");
     sheet.put(Block::Paragraph(Line::ours(format!("{others} not discussed in these entries."))))
 }
+
+/// What is said of what is only looked at.
+const PREVIEW: &str = "This is a preview. It has not been filed, and it is not part of the chart.";
 
 /// For whom a channel is, and who reads it now.
 pub fn readers(gathered: &Gathered, part: &Part) -> Line {
@@ -379,8 +386,18 @@ pub fn missing(readable: &[[i64; 2]], size: i64) -> Vec<[i64; 2]> {
 }
 
 /// What to hold it against.
-pub fn verification(telling: &Telling<'_>, parts: &[Part], sheet: &mut dyn Sheet) -> Result<(), Fault> {
+pub fn verification(
+    telling: &Telling<'_>,
+    request: &ExportRequest,
+    parts: &[Part],
+    sheet: &mut dyn Sheet,
+) -> Result<(), Fault> {
     section(sheet, Chapter::Verification, 4)?;
+    if request.preview {
+        return sheet.put(Block::Paragraph(Line::ours(
+            "The heads of its channels are signed once it is filed; then they stand here.",
+        )));
+    }
     sheet.put(Block::Paragraph(Line::ours("This transcript is for reading. The record is a hash chain in each channel, and the server signed its end before this transcript was written: the signed heads stand below. The SHA-256 of this file is in the entry \"Filed\" that follows in the plan channel. To prove what an entry said, ask for an export of the form \"proof\" and check it by \"carethread verify\" or by the page verify.html in it, without this server: its chains must lead through the heads below.")))?;
     for part in parts.iter().filter(|part| telling.gathered.counts_of(part.begun.id).taken > 0) {
         sheet.put(Block::Paragraph(Line::theirs(telling.gathered.channel_name(part.begun.id))))?;

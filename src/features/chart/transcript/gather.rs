@@ -16,7 +16,7 @@ use crate::kernel::base::{ChannelId, Fault, ItemId, Micros, Stop, ThingId, UserI
 use crate::kernel::crypto::chain::kind;
 use crate::kernel::engine::Read;
 use crate::kernel::log::Fact;
-use crate::kernel::policy::{Access, Right};
+use crate::kernel::policy::Access;
 
 /// A task as it stands, folded from its entries.
 pub struct Task {
@@ -94,7 +94,7 @@ impl Gathered {
 
     async fn empty(source: &Source<'_>) -> Result<Self, Stop> {
         let mut cx = source.read().await?;
-        let (permit, access) = cx.permit_patient(Right::Export, source.patient).await?;
+        let (permit, access) = cx.permit_patient(source.right, source.patient).await?;
         let scope = filing::scope(source.subject, &permit, &access, cx.now());
         let readable = scope.into_iter().map(|(id, _)| id).collect();
         let people = People::load(&mut cx, &BTreeSet::new()).await?;

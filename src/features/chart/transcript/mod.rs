@@ -60,6 +60,9 @@ pub async fn html(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let gathered = Gathered::from(source, request, parts).await?;
+    if request.preview {
+        bounded("preview", gathered.summary.entries)?;
+    }
     let file = Single::begin(out, "transcript.html")?;
     if is_nothing_new(request, gathered.summary) {
         return Ok((gathered.summary, file.finish()));
@@ -80,7 +83,7 @@ pub async fn pdf(
     out: &mut dyn Out,
 ) -> Result<(ExportSummary, [u8; 32]), Stop> {
     let gathered = Gathered::from(source, request, parts).await?;
-    bounded(gathered.summary.entries)?;
+    bounded("PDF", gathered.summary.entries)?;
     if is_nothing_new(request, gathered.summary) {
         return Ok((gathered.summary, Single::begin(out, "transcript.pdf")?.finish()));
     }
@@ -96,16 +99,16 @@ pub async fn pdf(
 
 /// Whether a form that holds what is new has nothing to hold: then it is an empty file.
 pub fn is_nothing_new(request: &ExportRequest, summary: ExportSummary) -> bool {
-    request.since_last && summary.entries == 0
+    request.since_last && summary.entries == 0 && !request.preview
 }
 
-/// More than a paper takes is refused before it is laid out.
-fn bounded(entries: u64) -> Result<(), Refusal> {
+/// More than a paper takes, or a page that is made to be looked at, is refused before it is laid out.
+fn bounded(what: &str, entries: u64) -> Result<(), Refusal> {
     if entries <= pdf::ENTRIES_MAX {
         return Ok(());
     }
     let detail = format!(
-        "A PDF holds at most {} entries, and these are {entries}. Take a part: `from` and `to` (--from, --to).",
+        "A {what} holds at most {} entries, and these are {entries}. Take a part: `from` and `to` (--from, --to).",
         pdf::ENTRIES_MAX
     );
     Err(Refusal::new(Code::TooLarge).field("from").detail(&detail))
@@ -152,7 +155,7 @@ async fn tell(
     chapters::participants(&telling, parts, sheet)?;
     chapters::changes(source, &telling, parts, sheet).await?;
     chapters::gaps(&telling, parts, &besides.files, sheet)?;
-    chapters::verification(&telling, parts, sheet)?;
+    chapters::verification(&telling, request, parts, sheet)?;
     Ok(())
 }
 

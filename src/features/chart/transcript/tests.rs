@@ -288,8 +288,8 @@ async fn a_record_officer_takes_out_all_of_it_and_nothing_new_is_an_empty_file()
 #[test]
 fn more_than_a_paper_takes_is_refused() {
     let most = super::pdf::ENTRIES_MAX;
-    assert!(super::bounded(most).is_ok());
-    let refusal = super::bounded(most + 1).expect_err("refused");
+    assert!(super::bounded("PDF", most).is_ok());
+    let refusal = super::bounded("PDF", most + 1).expect_err("refused");
     assert_eq!((refusal.code, refusal.field), (Code::TooLarge, Some("from")));
     let detail = refusal.detail.expect("a sentence");
     assert!(detail.contains("--from") && detail.contains("--to") && detail.contains("10001"), "{detail}");

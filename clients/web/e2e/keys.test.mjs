@@ -1,22 +1,16 @@
 // The rest of the house: notices, what a browser keeps, zoom, and every flow by keys alone.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { judge, sideways } from "./axe.mjs";
 import { House, PASSWORD } from "./house.mjs";
 
-let house;
-before(async () => {
-    house = await House.open();
-    const { staff, shared, items } = await house.ruth();
-    await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
-    await house.run("tomasz", "message.post", { channel: shared, item: items.ride, text: "We look for a ride" });
-    await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
-    house.task = (await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Call CityRide", owner: house.people.maja.id })).id;
-});
-after(async () => {
-    const { faults } = house;
-    await house.close();
-    assert.deepEqual(faults, [], "no page had a fault");
+const house = House.forAll({
+    ready: async (house, { staff, shared, items }) => {
+        await house.run("tomasz", "message.post", { channel: staff, item: items.ride, text: "Nobody can drive her" });
+        await house.run("tomasz", "message.post", { channel: shared, item: items.ride, text: "We look for a ride" });
+        await house.run("maja", "note.open", { channel: staff, item: items.ride, medium: "phone", with: [{ name: "RightStep" }] });
+        house.task = (await house.run("tomasz", "task.create", { channel: staff, item: items.ride, title: "Call CityRide", owner: house.people.maja.id })).id;
+    },
 });
 
 /** A page whose notices of the system and tones are counted instead of shown. */
@@ -94,6 +88,33 @@ test("notices are offered after the first thing that asks for one, never before,
     await house.open(page, "messages", staff);
     await page.locator("article.msg", { hasText: "Glucose" }).last().waitFor();
     assert.deepEqual(await page.evaluate(() => [window.__notices.length, window.__tones]), [4, 2]);
+    await page.context().close();
+});
+
+test("a notice that is pressed brings the page to the front, or opens one without anything of a record in its address", async () => {
+    const page = await house.signIn("maja");
+    await page.getByRole("heading", { name: /Good/ }).waitFor();
+    await page.context().grantPermissions(["notifications"]);
+    const worker = page.context().serviceWorkers()[0] ?? (await page.context().waitForEvent("serviceworker"));
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+    await house.open(page, "messages", house.ward.staff);
+    const press = (left) =>
+        worker.evaluate(async (left) => {
+            const done = [];
+            WindowClient.prototype.focus = async () => done.push("focus");
+            Clients.prototype.openWindow = async (address) => done.push(address);
+            if (left) Clients.prototype.matchAll = async () => [];
+            await self.registration.showNotification("Something waits", { tag: "carethread" });
+            const [notification] = await self.registration.getNotifications();
+            const event = new NotificationEvent("notificationclick", { notification });
+            const waited = [];
+            event.waitUntil = (what) => waited.push(what);
+            self.dispatchEvent(event);
+            await Promise.all(waited);
+            return [done, (await self.registration.getNotifications()).length];
+        }, left);
+    assert.deepEqual(await press(false), [["focus"], 0]);
+    assert.deepEqual(await press(true), [[`https://localhost:${house.page.port}/`], 0]);
     await page.context().close();
 });
 
