@@ -266,7 +266,15 @@ async fn what_people_attested_is_taken_out_on_the_command_line() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let bundle: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     super::filing_forms::attested(&bundle, &["officer Example"]);
-    super::chart::judged(&[out]).await;
+    super::chart::judged(&[&out]).await;
+    // Lines are entries: the first attestation is one of them.
+    let data = json!({"patient": patient, "format": "ndjson"});
+    let export = text(&desk.server.run(&desk.officer, "export.draft", data).await, "export");
+    let attest = json!({"export": export, "rev": 1, "statement": "Complete and correct"});
+    desk.server.run(&desk.officer, "export.attest", attest).await;
+    let lines = desk.lines(&["--export", &export]).await;
+    let own = |line: &&Value| line["event"] == "export.attested" && line["data"]["export"] == export.as_str();
+    assert_eq!(lines.iter().filter(own).count(), 1);
 }
 
 /// Runs a command on a terminal; gives all that stood on it.
