@@ -96,6 +96,7 @@ struct Named {
     note: Option<ThingId>,
 }
 
+/// The channels of a patient that the caller may export from.
 pub(super) async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Place>, Stop> {
     let (permit, access) = cx.permit_patient(Right::DraftExport, patient).await?;
     let scope: Vec<(ChannelId, Option<Vec<policy::Interval>>)> =
@@ -107,9 +108,11 @@ pub(super) async fn places(cx: &mut Read, patient: PatientId) -> Result<Vec<Plac
     for (id, spans) in scope {
         let head = cx.head(id).await?.ok_or(Fault::Integrity("a channel without a head"))?;
         let spans = spans.map_or_else(|| vec![[1, head.seq]], |spans| policy::spans(&spans, 1, head.seq));
-        places.push(Place { id, size: head.seq, spans });
+        places.push((head.n, Place { id, size: head.seq, spans }));
     }
-    Ok(places)
+    // In the order in which they were opened: ids of one moment are drawn at random.
+    places.sort_by_key(|(n, _)| *n);
+    Ok(places.into_iter().map(|(_, place)| place).collect())
 }
 
 /// Hands over every entry of a place; between two pages it is asked again whether the caller may, and no snapshot is kept.
