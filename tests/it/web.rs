@@ -1,5 +1,4 @@
 //! The web client: the program serves what was built from its source, and its tests hold in Chromium against this program.
-//! Takes longest of all, and tests begin by name: it runs beside the others, not after them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
