@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,14 +15,6 @@ const PROGRAM = process.env.CARETHREAD_BIN ?? "";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 export const ROOMY = "[files]\ndisk_percent_max = 100\n[limits]\ncommands_per_second = 100000\ncommands_burst = 100000\nsockets_per_user = 500\nsockets_per_address = 1000\n";
 export const PASSWORD = "slow rivers carry stones";
-
-async function freePort() {
-    const server = createServer();
-    await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
-    const { port } = server.address();
-    await new Promise((closed) => server.close(closed));
-    return port;
-}
 
 export class House {
     folder = mkdtempSync(join(tmpdir(), "carethread-web-"));
@@ -55,7 +46,6 @@ export class House {
         if (PROGRAM === "") throw new Error("CARETHREAD_BIN: the program to test against");
         writeFileSync(join(this.folder, "config.toml"), config);
         await this.cli("init");
-        this.port = await freePort();
         await this.start();
         this.page = await serve({ serverPort: this.port, tls: join(this.folder, "data/tls") });
         this.browser = await chromium.launch({
@@ -74,13 +64,15 @@ export class House {
     }
 
     async start() {
-        this.child = spawn(PROGRAM, [...this.#arguments(), "serve", "--listen", `127.0.0.1:${this.port}`], { stdio: ["ignore", "pipe", "pipe"] });
+        this.child = spawn(PROGRAM, [...this.#arguments(), "serve", "--listen", `127.0.0.1:${this.port ?? 0}`], { stdio: ["ignore", "pipe", "pipe"] });
         this.child.stderr.pipe(createWriteStream(join(this.folder, "server.log"), { flags: "a" }));
         const line = await new Promise((heard, ended) => {
             createInterface(this.child.stdout).once("line", heard);
             this.child.once("exit", (code) => ended(new Error(`the server ended with ${code}`)));
         });
         if (!line.startsWith("listening on ")) throw new Error(line);
+        // The first start takes any port that is free; one that comes back has the one it had.
+        this.port ??= Number(new URL(line.slice("listening on ".length)).port);
     }
 
     async kill() {
